@@ -1,0 +1,221 @@
+"""How fal is spoken to: run, and the queue's submit, status, result and cancel."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+
+import httpx
+
+from consent_proxy.adapters.http import Outbound, Timeouts
+from consent_proxy.adapters.providers.outputs import OutputHosts, open_stream
+from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, provider_id
+from consent_proxy.application.ports.providers import OutputStream
+from consent_proxy.domain.categories import Purpose
+from consent_proxy.domain.manifests import Manifest
+from consent_proxy.domain.minimise import MinimisedPayload
+from consent_proxy.domain.transfers import (
+    Answer,
+    Answered,
+    Dispatch,
+    Job,
+    ProviderCall,
+    ProviderJob,
+    RecordedIntent,
+    Unanswered,
+)
+
+#: fal keeps a result this long after it is done, where it may not keep the payloads (`X-Fal-Store-IO: 0`).
+RESULT_KEPT = timedelta(hours=1)
+#: Everything but a run is a word with the queue.
+QUEUE_TIMEOUT = timedelta(seconds=60)
+CONNECT_SECONDS = 10.0
+
+#: The names that stand before owner and app in some ids.
+_NAMESPACES = frozenset({"workflows", "comfy"})
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    scheme: str
+    host: str
+    prefix: str
+
+    @classmethod
+    def of(cls, url: str) -> "_Origin":
+        parsed = httpx.URL(url)
+        return cls(scheme=parsed.scheme, host=parsed.netloc.decode("ascii"), prefix=parsed.path.rstrip("/"))
+
+
+class FalProvider:
+    """fal, for the recipient of the same name. Hosts come from the settings and may carry a path before the ids.
+
+    ``output_ttl`` is how long results live at our own addresses; fal is asked to delete its copy a little later.
+    ``timeout`` is the longest a run may take. fal's own retries are switched off: one transfer is one sending.
+    """
+
+    name = "fal"
+    recipient = "fal"
+
+    def __init__(
+        self,
+        outbound: Outbound,
+        *,
+        key: str | None,
+        run_url: str,
+        queue_url: str,
+        output_hosts: Iterable[str],
+        output_ttl: timedelta,
+        timeout: timedelta,
+    ) -> None:
+        self._outbound = outbound
+        self._key = key
+        self._origins = {"run": _Origin.of(run_url), "submit": _Origin.of(queue_url)}
+        self._queue_url = queue_url.rstrip("/")
+        self._hosts = OutputHosts.of(output_hosts)
+        self._headers = {"authorization": f"Key {key}", "accept": "application/json"}
+        self._timeouts = {"run": _timeouts(timeout), "submit": _timeouts(min(timeout, QUEUE_TIMEOUT))}
+        self._switches = _switches(expires_after=output_ttl + RESULT_KEPT)
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a key."""
+        return self._key is not None
+
+    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch:
+        """``run`` asks fal.run, ``submit`` the queue. Raises ``KeyError`` for any other operation."""
+        origin = self._origins[call.operation]
+        return Dispatch(
+            host=origin.host,
+            path=f"{origin.prefix}/{manifest.id}",
+            content=compact_json(payload.body),
+            payload=payload,
+            call=call,
+            privacy_switches=self._switches[manifest.purpose],
+        )
+
+    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer:
+        """Run a model, or put the request into its queue."""
+        call = dispatch.call
+        reply = await ask(
+            self._outbound,
+            "POST",
+            f"{self._origins[call.operation].scheme}://{dispatch.host}{dispatch.path}{_query(call)}",
+            headers=[
+                *self._headers.items(),
+                ("content-type", "application/json"),
+                *dispatch.privacy_switches.items(),
+                *_wishes(call),
+            ],
+            content=dispatch.content,
+            timeout=self._timeouts[call.operation],
+            begin_by=recorded.begin_by,
+        )
+        if isinstance(reply, Unanswered):
+            return reply
+        if call.operation == "submit" and reply.succeeded:
+            return _submitted(reply, address=queue_address(recorded.intent.permit.manifest.id))
+        return self._answered(reply)
+
+    async def status(self, job: Job, *, logs: bool) -> Answer:
+        """The queue's word on a job: three states, and what the model printed if ``logs``."""
+        reply = await self._ask_queue("GET", job, f"/status?logs={int(logs)}")
+        return reply if isinstance(reply, Unanswered) else _plain(reply)
+
+    async def result(self, job: Job) -> Answer:
+        """The model's own status and body."""
+        reply = await self._ask_queue("GET", job, "")
+        return reply if isinstance(reply, Unanswered) else self._answered(reply)
+
+    async def cancel(self, job: Job) -> Answer:
+        """Ask the queue to drop a job, or signal the runner."""
+        reply = await self._ask_queue("PUT", job, "/cancel")
+        return reply if isinstance(reply, Unanswered) else _plain(reply)
+
+    async def open_output(self, url: str, *, headers: Mapping[str, str]) -> OutputStream:
+        """Open a file on fal's CDN, without the key. Raises ``OutputUnavailable``."""
+        return await open_stream(self._outbound, url, hosts=self._hosts, headers=headers)
+
+    async def _ask_queue(self, method: str, job: Job, tail: str) -> Reply | Unanswered:
+        """Addressed by what we noted when the job was made, never by the URLs in a reply. Raises ``ValueError``."""
+        if job.provider_job is None:
+            raise ValueError("this job was answered at once: there is nothing to ask")
+        url = f"{self._queue_url}/{job.provider_job.address}/requests/{job.provider_job.id}{tail}"
+        return await ask(self._outbound, method, url, headers=self._headers, timeout=self._timeouts["submit"])
+
+    def _answered(self, reply: Reply) -> Answered:
+        return Answered(
+            http_status=reply.status,
+            body=reply.body,
+            bytes_received=reply.size,
+            provider_request_id=_request_id(reply),
+            outputs=self._hosts.find(reply.body) if reply.succeeded else (),
+            problem=reply.problem,
+            finished=reply.succeeded and reply.status == _OK,
+        )
+
+
+def queue_address(app: str) -> str:
+    """Where the queue keeps an app's requests: owner and app, with the namespace if there is one."""
+    parts = app.split("/")
+    return "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
+
+
+def _submitted(reply: Reply, *, address: str) -> Answered:
+    request_id = provider_id(reply.body.get("request_id")) if isinstance(reply.body, dict) else None
+    if request_id is None:
+        return reply.unusable()
+    return Answered(
+        http_status=reply.status,
+        body=reply.body,
+        bytes_received=reply.size,
+        provider_request_id=request_id,
+        provider_job=ProviderJob(id=request_id, address=address),
+    )
+
+
+def _plain(reply: Reply) -> Answered:
+    if reply.problem is None and not isinstance(reply.body, dict):
+        return reply.unusable()
+    return Answered(
+        http_status=reply.status,
+        body=reply.body,
+        bytes_received=reply.size,
+        provider_request_id=_request_id(reply),
+        problem=reply.problem,
+    )
+
+
+def _request_id(reply: Reply) -> str | None:
+    return provider_id(reply.headers.get("x-fal-request-id"))
+
+
+def _switches(*, expires_after: timedelta) -> Mapping[Purpose, Mapping[str, str]]:
+    """fal's privacy headers. Payloads are not kept, fallbacks stay at the model that was named, pictures expire.
+
+    What a training makes is the person's own and is deleted by name, not by the clock.
+    """
+    always = {"x-fal-store-io": "0", "x-app-fal-disable-fallback": "true", "x-fal-no-retry": "1"}
+    lifecycle = {"expiration_duration_seconds": round(expires_after.total_seconds())}
+    expiring = always | {"x-fal-object-lifecycle-preference": json.dumps(lifecycle, separators=(",", ":"))}
+    return {Purpose.GENERATION: MappingProxyType(expiring), Purpose.TRAINING: MappingProxyType(always)}
+
+
+def _wishes(call: ProviderCall) -> Iterable[tuple[str, str]]:
+    priority = (call.options or {}).get("priority")
+    if priority is not None and call.operation == "submit":
+        yield "x-fal-queue-priority", priority
+    if call.timeout_seconds is not None:
+        yield "x-fal-request-timeout", str(call.timeout_seconds)
+
+
+def _query(call: ProviderCall) -> str:
+    longest = (call.options or {}).get("max_queue_length")
+    return f"?fal_max_queue_length={longest}" if longest is not None and call.operation == "submit" else ""
+
+
+def _timeouts(length: timedelta) -> Timeouts:
+    seconds = length.total_seconds()
+    return Timeouts(connect=CONNECT_SECONDS, read=seconds, total=seconds)

@@ -1,0 +1,1 @@
+"""The HTTP edge: what callers, mobile teams and auditors reach."""

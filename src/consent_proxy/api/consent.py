@@ -1,0 +1,270 @@
+"""Consent over HTTP: record an answer, take it back, read what stands and how it came to."""
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
+
+from consent_proxy.api.auth import Subject
+from consent_proxy.api.disclosures import shown_out
+from consent_proxy.api.listing import PageQuery, cursor_page, note_access
+from consent_proxy.api.problems import Problem, problem_of
+from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
+from consent_proxy.api.schemas import (
+    ConsentOut,
+    DecisionIn,
+    PageOut,
+    RecordedOut,
+    StandingOut,
+    WithdrawalIn,
+)
+from consent_proxy.application.ports.consent import (
+    IdempotencyKeyReused,
+    RecordedEvent,
+    StoredEvent,
+    WithdrawalToRecord,
+)
+from consent_proxy.application.read_standing import StandingRow, StandingView, read_standing
+from consent_proxy.application.record_decision import AnswerGiven, DecisionGiven, record_decision
+from consent_proxy.application.withdraw import withdraw
+from consent_proxy.domain.callers import Role, Scope
+from consent_proxy.domain.categories import Purpose
+from consent_proxy.domain.disclosures import only_locale
+from consent_proxy.domain.refusals import Reason, Refusal
+from consent_proxy.domain.rules import Rules
+from consent_proxy.domain.subjects import SubjectRef
+
+router = APIRouter(prefix="/v1/consent", tags=["consent"], route_class=StrictRoute)
+
+_MAX_KEY = 255
+
+
+@router.post("/decisions", operation_id="recordDecision", status_code=201)
+async def decide(decision: DecisionIn, visit: CurrentVisit, response: Response) -> RecordedOut:
+    """Record what a person answered. One screen, one record."""
+    visit.require(Role.CONSENT, scopes=frozenset({Scope.CONSENT}))
+    subject = await visit.subject(create=True)
+    services = visit.services
+    rules = await services.facts.rules(fresh=False)
+    given = DecisionGiven(
+        event_id=services.ids.new_id(),
+        subject_ref=subject.ref,
+        subject_kind=subject.kind,
+        credential=visit.credential,
+        disclosure=decision.disclosure,
+        disclosure_sha256=decision.disclosure_sha256,
+        locale=decision.locale,
+        answers=_answers(decision),
+        granted=decision.decision == "granted",
+        occurred_at=decision.occurred_at,
+        evidence=decision.evidence.as_recorded(),
+        actor=decision.actor,
+        environment=services.environment,
+        idempotency_digest=_idempotency(visit, subject),
+        request_sha256=_body_digest(visit),
+    )
+    try:
+        recorded = await record_decision(given, rules=rules, ledger=services.ledger, at=services.clock.now())
+    except IdempotencyKeyReused:
+        raise _key_reused() from None
+    if isinstance(recorded, Refusal):
+        raise problem_of(recorded)
+    response.headers["cache-control"] = "no-store"
+    return _recorded(recorded, rules=rules, visit=visit)
+
+
+@router.post("/withdrawals", operation_id="withdrawConsent", status_code=201)
+async def take_back(withdrawal: WithdrawalIn, visit: CurrentVisit, response: Response) -> RecordedOut:
+    """Take consent back. After this answer no send for it begins."""
+    visit.require(Role.CONSENT, scopes=frozenset(Scope))
+    subject = await visit.subject(create=True)
+    services = visit.services
+    to_record = WithdrawalToRecord(
+        event_id=services.ids.new_id(),
+        subject_ref=subject.ref,
+        subject_kind=subject.kind,
+        credential=visit.credential,
+        purposes=frozenset(withdrawal.purposes) if withdrawal.purposes is not None else None,
+        recipients=frozenset(withdrawal.recipients) if withdrawal.recipients is not None else None,
+        occurred_at=withdrawal.occurred_at,
+        evidence=withdrawal.evidence.as_recorded(),
+        reason=withdrawal.reason,
+        environment=services.environment,
+        idempotency_digest=_idempotency(visit, subject),
+        request_sha256=_body_digest(visit),
+    )
+    try:
+        recorded = await withdraw(to_record, ledger=services.ledger)
+    except IdempotencyKeyReused:
+        raise _key_reused() from None
+    response.headers["cache-control"] = "no-store"
+    return _recorded(recorded, rules=await services.facts.rules(fresh=False), visit=visit)
+
+
+@router.get("", operation_id="getConsent")
+async def read(
+    visit: CurrentVisit,
+    response: Response,
+    locale: Annotated[str | None, Query(max_length=35)] = None,
+    purpose: Annotated[Purpose | None, Query()] = None,
+    at: Annotated[AwareDatetime | None, Query()] = None,
+) -> ConsentOut:
+    """What stands for the subject, and whether the app has to ask."""
+    visit.require(Role.CONSENT, Role.GATEWAY, Role.AUDITOR, scopes=frozenset(Scope))
+    subject = await visit.subject(create=True)
+    services = visit.services
+    moment = at or services.clock.now()
+    ledger = services.ledger
+    standings = await (ledger.standings(subject.ref) if at is None else ledger.standings_at(subject.ref, at=at))
+    view = read_standing(
+        standings,
+        subject_ref=subject.ref,
+        rules=await services.facts.rules(fresh=False),
+        at=moment,
+        locale=locale,
+        purpose=purpose,
+    )
+    response.headers["cache-control"] = "no-store"
+    return _consent(view)
+
+
+@router.get("/events", operation_id="listConsentEvents")
+async def events(
+    visit: CurrentVisit, query: PageQuery, response: Response, subject_ref: Annotated[UUID | None, Query()] = None
+) -> PageOut:
+    """The subject's history, with the text that was shown."""
+    visit.require(Role.CONSENT, Role.AUDITOR, scopes=frozenset({Scope.CONSENT}))
+    ref = SubjectRef(subject_ref) if subject_ref is not None else (await visit.subject(create=False)).ref
+    if visit.credential.subject_ref is not None and ref != visit.credential.subject_ref:
+        raise Problem(Reason.SUBJECT_MISMATCH, "the subject token belongs to another subject")
+    page = await visit.services.ledger.events(ref, page=cursor_page(query))
+    await note_access(visit, resource="/v1/consent/events", subject_ref=ref, items=len(page.items))
+    rules = await visit.services.facts.rules(fresh=False)
+    response.headers["cache-control"] = "no-store"
+    return PageOut(items=[_event(event, rules=rules) for event in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/events/{event_id}", operation_id="getConsentEvent")
+async def event(event_id: UUID, visit: CurrentVisit, response: Response) -> dict[str, Any]:
+    """One event of the history."""
+    visit.require(Role.CONSENT, Role.AUDITOR, scopes=frozenset({Scope.CONSENT}))
+    found = await visit.services.ledger.event(event_id)
+    own = visit.credential.subject_ref
+    if found is None or (own is not None and found.subject_ref != own):
+        raise not_found("event")
+    await note_access(
+        visit, resource="/v1/consent/events/{id}", subject_ref=found.subject_ref, object_id=str(event_id), items=1
+    )
+    response.headers["cache-control"] = "no-store"
+    return _event(found, rules=await visit.services.facts.rules(fresh=False))
+
+
+def _answers(decision: DecisionIn) -> list[AnswerGiven] | None:
+    if decision.answers is not None:
+        return [
+            AnswerGiven(
+                purpose=answer.purpose,
+                granted=answer.decision == "granted",
+                recipients=frozenset(answer.recipients) if answer.recipients is not None else None,
+            )
+            for answer in decision.answers
+        ]
+    if decision.purposes is not None:
+        return [AnswerGiven(purpose=purpose, granted=decision.decision == "granted") for purpose in decision.purposes]
+    return None
+
+
+def _idempotency(visit: Visit, subject: Subject) -> bytes | None:
+    key = visit.head.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _MAX_KEY or not key.isprintable():
+        raise Problem(Reason.BODY_INVALID, f"Idempotency-Key has to be 1 to {_MAX_KEY} printable characters")
+    # The operation and the subject belong to the key: one app's counter may well repeat across its users.
+    scoped = f"{visit.head.path}\n{subject.ref}\n{key}"
+    return visit.services.digests.idempotency(scoped, caller_id=visit.credential.caller_id)
+
+
+def _body_digest(visit: Visit) -> bytes:
+    """The same JSON is the same request, however it was spelt."""
+    return sha256(json.dumps(json.loads(visit.body), sort_keys=True).encode()).digest()
+
+
+def _key_reused() -> Problem:
+    return Problem(Reason.IDEMPOTENCY_KEY_REUSED, "this Idempotency-Key came with another body: use a new key")
+
+
+def _recorded(recorded: RecordedEvent, *, rules: Rules, visit: Visit) -> RecordedOut:
+    view = read_standing(
+        recorded.standings,
+        subject_ref=recorded.event.subject_ref,
+        rules=rules,
+        at=visit.services.clock.now(),
+        locale=None,
+    )
+    return RecordedOut(
+        event_id=recorded.event.id,
+        effective=recorded.event.effective,
+        reason=recorded.event.reason,
+        standing=_rows(view.rows),
+        receipt=None,
+    )
+
+
+def _consent(view: StandingView) -> ConsentOut:
+    return ConsentOut.model_validate(
+        {
+            "subject_ref": view.subject_ref,
+            "must_ask": view.must_ask,
+            "ai_features": view.ai_features,
+            "standing": _rows(view.rows),
+            "disclosure": shown_out(view.disclosure) if view.disclosure is not None else None,
+        }
+    )
+
+
+def _rows(rows: Iterable[StandingRow]) -> list[StandingOut]:
+    return [
+        StandingOut(
+            purpose=row.purpose,
+            recipient=row.recipient,
+            state=row.state,
+            must_ask=row.must_ask,
+            may_ask=row.may_ask,
+            disclosure=row.disclosure,
+            categories=sorted(row.categories),
+            decided_at=row.decided_at,
+            valid_until=row.valid_until,
+            deadline=row.deadline,
+        )
+        for row in rows
+    ]
+
+
+def _event(event: StoredEvent, *, rules: Rules) -> dict[str, Any]:
+    disclosure = rules.disclosure(event.disclosure) if event.disclosure is not None else None
+    shown = only_locale(disclosure.document, locale=event.locale) if disclosure is not None and event.locale else None
+    return {
+        "id": str(event.id),
+        "kind": event.kind,
+        "subject_ref": str(event.subject_ref),
+        "subject_kind": event.subject_kind,
+        "received_at": event.received_at.isoformat(),
+        "occurred_at": event.occurred_at.isoformat() if event.occurred_at is not None else None,
+        "disclosure": event.disclosure,
+        "disclosure_sha256": event.disclosure_sha256,
+        "locale": event.locale,
+        "answers": [dict(answer) for answer in event.answers],
+        "effective": event.effective,
+        "reason": event.reason,
+        "actor": event.actor,
+        "evidence": dict(event.evidence),
+        "caller": event.caller,
+        "credential": dict(event.credential),
+        "environment": event.environment,
+        "text_shown": shown,
+    }

@@ -1,0 +1,94 @@
+"""How the control API's routes are entered: strict JSON, checked headers, a credential, and the subject it is about."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from consent_proxy.api.auth import Subject, authenticate, require, require_role, subject_missing, subject_of
+from consent_proxy.api.problems import Problem
+from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
+from consent_proxy.api.services import Services
+from consent_proxy.domain.callers import Credential, Role, Scope
+from consent_proxy.domain.refusals import Reason
+
+#: A control request is small; a disclosure in thirty languages is the largest.
+CONTROL_BODY_LIMIT = 4_000_000
+
+
+class StrictRoute(APIRoute):
+    """A route whose body is parsed by our own parser before FastAPI validates it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler: check the head, read and parse the body once, hand both on."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            head = read_head(request.scope)
+            request.state.head = head
+            if self.body_field is not None:
+                _require_json(head)
+                body = await read_body(request.receive, head, limit=CONTROL_BODY_LIMIT)
+                request._body = body  # noqa: SLF001 - Starlette's own cache of the body
+                request._json = parse_json(body)  # noqa: SLF001 - and of its parsed form
+            return await handle(request)
+
+        return strict
+
+
+def _require_json(head: RequestHead) -> None:
+    media_type = (head.get("content-type") or "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(Reason.MEDIA_TYPE_UNSUPPORTED, "send JSON, with Content-Type: application/json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One authenticated control request."""
+
+    head: RequestHead
+    credential: Credential
+    services: Services
+    body: bytes
+
+    def require_role(self, *roles: Role) -> None:
+        """Let a service key with any of the roles through. Raises ``Problem``."""
+        require_role(self.credential, *roles)
+
+    def require(self, *roles: Role, scopes: frozenset[Scope] = frozenset()) -> None:
+        """Let a key with any of the roles, or a token with any of the scopes, through. Raises ``Problem``."""
+        require(self.credential, roles=frozenset(roles), scopes=scopes)
+
+    async def subject(self, *, create: bool) -> Subject:
+        """The subject named by header or token, made known on first sight if ``create``. Raises ``Problem``."""
+        subject = await self.subject_if_named(create=create)
+        if subject is None:
+            raise subject_missing() if self.head.raw(b"consent-subject") is None else not_found("person")
+        return subject
+
+    async def subject_if_named(self, *, create: bool = False) -> Subject | None:
+        """The subject, or ``None`` where none is named or, without ``create``, none of that name is known."""
+        return await subject_of(self.head, credential=self.credential, door=self.services.door, create=create)
+
+
+def not_found(what: str) -> Problem:
+    """The problem of a thing that is not there."""
+    return Problem(Reason.NOT_FOUND, f"there is no such {what} here")
+
+
+async def _visit(request: Request) -> Visit:
+    services: Services = request.app.state.services
+    head: RequestHead = request.state.head
+    credential = await authenticate(head, door=services.door, fresh=True)
+    return Visit(head=head, credential=credential, services=services, body=getattr(request, "_body", b""))
+
+
+CurrentVisit = Annotated[Visit, Depends(_visit)]
+
+
+def services_of(request: Request) -> Services:
+    """What bootstrap handed to the application, for routes that ask for no credential."""
+    services: Services = request.app.state.services
+    return services

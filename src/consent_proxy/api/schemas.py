@@ -1,0 +1,335 @@
+"""The JSON of the control API: what comes in is closed, what goes out has no defaults."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from consent_proxy.domain.callers import Role, Scope
+from consent_proxy.domain.categories import GRANTABLE, DataCategory, Purpose
+from consent_proxy.domain.consent import ConsentState
+from consent_proxy.domain.disclosures import parse_duration
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+LocaleTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+EvidenceText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:/-]{0,63}$")]
+
+
+def _grantable(category: DataCategory) -> DataCategory:
+    if category not in GRANTABLE:
+        raise ValueError("nothing permits this category, so nothing may name it")
+    return category
+
+
+Category = Annotated[DataCategory, AfterValidator(_grantable)]
+
+
+def _duration(value: int | str) -> int | str:
+    parse_duration(value)
+    return value
+
+
+Duration = Annotated[int | str, AfterValidator(_duration)]
+
+
+class Inbound(BaseModel):
+    """Closed: a member that is not known is an error, and errors never repeat what was sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Outbound(BaseModel):
+    """What we answer; every member is always there unless it says otherwise."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ControllerIn(Inbound):
+    """The company that runs the service and decides the purposes."""
+
+    name: Line
+    contact: Line
+    policy_url: Line
+
+
+class RecipientIn(Inbound):
+    """A legal entity the disclosure says data goes to."""
+
+    id: Name
+    legal_entity: Line
+    country: Country
+    purposes: list[Purpose] | None = None
+    categories: list[Category] | None = None
+
+
+class PurposeIn(Inbound):
+    """What data is used for, and which kinds of it."""
+
+    id: Purpose
+    categories: Annotated[list[Category], Field(min_length=1)]
+    description: dict[LocaleTag, Prose]
+
+
+class SectionIn(Inbound):
+    """A heading and its text."""
+
+    heading: Line
+    text: Prose
+
+
+class TextIn(Inbound):
+    """What one language shows; plain text, a blank line between paragraphs."""
+
+    title: Line
+    body: Prose
+    sections: list[SectionIn] = []
+    accept_label: Line
+    decline_label: Line
+    withdrawal_hint: Prose
+
+
+class DisclosureIn(Inbound):
+    """A version to publish; see the contract for what each member means."""
+
+    version: Version
+    effective_at: AwareDatetime
+    material: bool
+    outdates_at: AwareDatetime | None = None
+    consent_valid_for: Duration | None = None
+    approved_by: Line
+    controller: ControllerIn
+    recipients: Annotated[list[RecipientIn], Field(min_length=1)]
+    purposes: Annotated[list[PurposeIn], Field(min_length=1)]
+    categories: dict[Category, dict[LocaleTag, Line]]
+    texts: Annotated[dict[LocaleTag, TextIn], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for what, ids in (
+            ("recipient", [recipient.id for recipient in self.recipients]),
+            ("purpose", [purpose.id for purpose in self.purposes]),
+            ("language", [locale.casefold() for locale in self.texts]),
+        ):
+            if len(set(ids)) != len(ids):
+                raise ValueError(f"a {what} is named twice")
+        named = {category for purpose in self.purposes for category in purpose.categories}
+        if unnamed := named - set(self.categories):
+            raise ValueError(f"categories has no words for {', '.join(sorted(unnamed))}")
+        if self.outdates_at is not None and (not self.material or self.outdates_at < self.effective_at):
+            raise ValueError("outdates_at goes with material: true, and is not before effective_at")
+        return self
+
+
+class SubProcessorIn(Inbound):
+    """A maker of models the recipient may use."""
+
+    id: Name
+    legal_entity: Line
+    country: Country
+
+
+class ContractIn(Inbound):
+    """A version of the agreement with a recipient."""
+
+    legal_entity: Line
+    reference: Line
+    purposes: list[Purpose]
+    categories: list[Category]
+    countries: list[Country]
+    sub_processors: list[SubProcessorIn] = []
+    transfer_mechanism: Line | None = None
+    equal_protection: bool
+    own_purposes_excluded: bool
+    valid_from: AwareDatetime
+    valid_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_until is not None and self.valid_until <= self.valid_from:
+            raise ValueError("valid_until has to be after valid_from")
+        return self
+
+
+class Evidence(Inbound):
+    """What the app knows of the moment; closed, so that no free text enters the ledger."""
+
+    surface: Literal["ios", "android", "web", "server", "import"] | None = None
+    app_version: EvidenceText | None = None
+    screen: EvidenceText | None = None
+    shown_at: AwareDatetime | None = None
+    screen_sha256: Sha256 | None = None
+    control: Literal["button", "toggle", "signature"] | None = None
+
+    def as_recorded(self) -> dict[str, str]:
+        """The members that were given, as text."""
+        return {name: str(value) for name, value in self.model_dump(mode="json", exclude_none=True).items()}
+
+
+class AnswerIn(Inbound):
+    """The answer for one purpose; without recipients it is for all that the disclosure names."""
+
+    purpose: Purpose
+    decision: Literal["granted", "declined"]
+    recipients: Annotated[list[Name], Field(min_length=1)] | None = None
+
+
+class DecisionIn(Inbound):
+    """One screen's answers: ``answers``, or one ``decision`` for all, or for some, purposes."""
+
+    disclosure: Version
+    disclosure_sha256: Sha256 | None = None
+    locale: LocaleTag
+    answers: Annotated[list[AnswerIn], Field(min_length=1)] | None = None
+    decision: Literal["granted", "declined"] | None = None
+    purposes: Annotated[list[Purpose], Field(min_length=1)] | None = None
+    occurred_at: AwareDatetime | None = None
+    evidence: Evidence = Evidence()
+    actor: Literal["self", "guardian"] = "self"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.answers is None) == (self.decision is None):
+            raise ValueError("send either answers or one decision")
+        if self.answers is not None and self.purposes is not None:
+            raise ValueError("purposes goes with decision; answers name their own")
+        asked = [answer.purpose for answer in self.answers or []] or list(self.purposes or [])
+        if len(set(asked)) != len(asked):
+            raise ValueError("a purpose is answered twice")
+        return self
+
+
+class WithdrawalIn(Inbound):
+    """What is taken back; without purposes or recipients, everything."""
+
+    purposes: Annotated[list[Purpose], Field(min_length=1)] | None = None
+    recipients: Annotated[list[Name], Field(min_length=1)] | None = None
+    occurred_at: AwareDatetime | None = None
+    evidence: Evidence = Evidence()
+    reason: Literal["user-request", "account-closed", "guardian", "operator"] = "user-request"
+
+
+class SubjectTokenIn(Inbound):
+    """For whom a token is, what it may do, and for how long (seconds)."""
+
+    subject: str
+    kind: Literal["account", "session"] | None = None
+    scopes: Annotated[list[Scope], Field(min_length=1)] | None = None
+    purposes: Annotated[list[Purpose], Field(min_length=1)] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=86_400)] = 900
+
+
+class SubjectTokenOut(Outbound):
+    """A token, shown once."""
+
+    token: str
+    expires_at: datetime
+
+
+class TokenRevocationIn(Inbound):
+    """One token, or every token of a subject issued so far."""
+
+    token: str | None = None
+    subject: str | None = None
+    kind: Literal["account", "session"] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.token is None) == (self.subject is None):
+            raise ValueError("send either the token or the subject")
+        return self
+
+
+class KeyIn(Inbound):
+    """A key to make: whose, with which roles, until when."""
+
+    caller: Name
+    roles: Annotated[list[Role], Field(min_length=1)]
+    expires_at: AwareDatetime | None = None
+
+
+class KeyOut(Outbound):
+    """A key as it is listed; its text is never kept."""
+
+    id: UUID
+    caller: str
+    roles: list[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """A key just made; ``key`` is shown this once."""
+
+    key: str
+
+
+class StandingOut(Outbound):
+    """What holds for one purpose and recipient."""
+
+    purpose: str
+    recipient: str
+    state: ConsentState
+    must_ask: bool
+    may_ask: bool
+    disclosure: str | None
+    categories: list[str]
+    decided_at: datetime | None
+    valid_until: datetime | None
+    deadline: datetime | None
+
+
+class ShownDisclosureOut(Outbound):
+    """A disclosure in one language, ready to be shown."""
+
+    version: str
+    locale: str
+    dir: Literal["ltr", "rtl"]
+    sha256: str
+    effective_at: datetime
+    controller: Any
+    recipients: Any
+    purposes: Any
+    categories: Any
+    text: Any
+
+
+class ConsentOut(Outbound):
+    """Whether to ask, and what stands."""
+
+    subject_ref: UUID | None
+    must_ask: bool
+    ai_features: Literal["available", "unavailable"]
+    standing: list[StandingOut]
+    disclosure: ShownDisclosureOut | None
+
+
+class RecordedOut(Outbound):
+    """What a decision or a withdrawal came to. ``reason`` says why it changed nothing, where it did not."""
+
+    event_id: UUID
+    effective: bool
+    reason: str | None
+    standing: list[StandingOut]
+    receipt: str | None
+
+
+class PageOut(Outbound):
+    """A part of a list."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class ReadyOut(Outbound):
+    """Whether the service can do its work."""
+
+    status: Literal["ready", "not-ready"]
+    warnings: list[str]

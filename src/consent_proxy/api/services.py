@@ -1,0 +1,43 @@
+"""Everything the edge is handed: values it answers with, and the ports its routes call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from consent_proxy.api.auth import Door
+from consent_proxy.application.forward import Walk
+from consent_proxy.application.ports.consent import ConsentLedger, Subjects
+from consent_proxy.application.ports.platform import Clock, Digests, Identifiers, LedgerHealth, TokenSigner
+from consent_proxy.application.ports.providers import DeploymentDirectory, ManifestCatalogue, Provider
+from consent_proxy.application.ports.records import AccessLog, TransferReader
+from consent_proxy.application.ports.rules import Rulebook
+from consent_proxy.application.ports.transfers import FactsSource, Jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Built once by bootstrap. ``public_url`` has no trailing slash; ``body_limit`` is in bytes."""
+
+    public_url: str
+    environment: str
+    body_limit: int
+    late_results: Literal["withhold", "deliver"]
+    output_ttl: timedelta
+    walk: Walk
+    door: Door
+    facts: FactsSource
+    jobs: Jobs
+    manifests: ManifestCatalogue
+    providers: Mapping[str, Provider]
+    deployments: DeploymentDirectory
+    ledger: ConsentLedger
+    subjects: Subjects
+    rulebook: Rulebook
+    reader: TransferReader
+    access_log: AccessLog
+    health: LedgerHealth
+    clock: Clock
+    ids: Identifiers
+    digests: Digests
+    signer: TokenSigner

@@ -1,0 +1,253 @@
+"""The walk: from a request to an answer, through the one door. The only caller of ``Provider.send``."""
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from consent_proxy.application.ports.platform import Clock, Digests, Identifiers
+from consent_proxy.application.ports.providers import Provider
+from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable, Overloaded, TransferLog
+from consent_proxy.application.refuse import RefusalContext, Refused, refuse
+from consent_proxy.domain.categories import Purpose
+from consent_proxy.domain.decide import Facts, TransferRequest, decide
+from consent_proxy.domain.minimise import MinimisedPayload, minimise
+from consent_proxy.domain.refusals import Reason, Refusal
+from consent_proxy.domain.transfers import (
+    Answer,
+    Answered,
+    FactsChanged,
+    Intent,
+    Job,
+    Outcome,
+    OutcomeState,
+    Output,
+    ProviderCall,
+    RecordedIntent,
+    ResultState,
+    Unanswered,
+)
+
+#: How often one request walks when what it stands on keeps changing, or its send window keeps closing.
+MAX_WALKS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """What a walk needs. ``sandboxed`` names providers that are local stand-ins; ``sends`` holds those under way."""
+
+    facts: FactsSource
+    log: TransferLog
+    digests: Digests
+    clock: Clock
+    ids: Identifiers
+    environment: str
+    output_ttl: timedelta
+    sandboxed: frozenset[str] = frozenset()
+    sends: set["asyncio.Task[Forwarded | FactsChanged]"] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded:
+    """An intent was recorded; this is what came of it. ``capabilities`` maps the provider's URLs to ours."""
+
+    transfer_id: UUID
+    answer: Answer
+    payload: MinimisedPayload
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+
+
+async def forward(
+    request: TransferRequest, *, provider: Provider, call: ProviderCall, walk: Walk
+) -> Forwarded | Refused:
+    """Send what is permitted of a request, once, or say why not.
+
+    A no that rests on remembered facts is read again first; an intent that no longer stands, or whose send window
+    closed, walks again with fresh facts. Raises ``LedgerUnavailable`` and ``Overloaded``, both with nothing begun.
+    """
+    first: Forwarded | None = None
+    for attempt in range(MAX_WALKS):
+        step = await _walk_once(
+            request,
+            provider=provider,
+            call=call,
+            walk=walk,
+            fresh=attempt > 0,
+            first_transfer_id=first.transfer_id if first is not None else None,
+        )
+        if isinstance(step, Refused) or (isinstance(step, Forwarded) and not _window_closed(step.answer)):
+            return step
+        if isinstance(step, Forwarded):
+            first = first or step
+    if first is not None:
+        return first
+    raise Overloaded("the rules or this person's standing kept changing: try again")
+
+
+async def _walk_once(
+    request: TransferRequest,
+    *,
+    provider: Provider,
+    call: ProviderCall,
+    walk: Walk,
+    fresh: bool,
+    first_transfer_id: UUID | None,
+) -> Forwarded | Refused | FactsChanged:
+    purpose = request.manifest.purpose if request.manifest is not None else Purpose.GENERATION
+    facts = await walk.facts.facts(request.subject_ref, purpose=purpose, fresh=fresh)
+    decision = decide(request, facts, at=walk.clock.now())
+    if isinstance(decision, Refusal):
+        return await _no(decision, request=request, facts=facts, walk=walk)
+    if not provider.configured:
+        return await _no(_not_configured(provider), request=request, facts=facts, walk=walk)
+    pseudonym = walk.digests.pseudonym(request.subject_ref, recipient=decision.recipient)
+    payload = minimise(request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict)
+    if isinstance(payload, Refusal):
+        return await _no(payload, request=request, facts=facts, walk=walk)
+    dispatch = provider.draft(payload, manifest=decision.manifest, call=call)
+    intent = Intent(
+        id=walk.ids.new_id(),
+        request=request,
+        permit=decision,
+        dispatch=dispatch,
+        payload_digest=hmac.new(facts.salt, dispatch.content, sha256).hexdigest(),
+        environment=walk.environment,
+        sandbox=provider.name in walk.sandboxed,
+        first_transfer_id=first_transfer_id,
+    )
+    return await _shielded(intent, provider, walk)
+
+
+async def _no(refusal: Refusal, *, request: TransferRequest, facts: Facts, walk: Walk) -> Refused | FactsChanged:
+    """Refuse on fresh facts only: a remembered no may have been overtaken by a yes."""
+    if not facts.fresh:
+        return FactsChanged()
+    context = RefusalContext(
+        credential=request.credential,
+        subject_ref=request.subject_ref,
+        subject_kind=request.subject_kind,
+        provider=request.provider,
+        recipient=request.recipient,
+        manifest=request.manifest,
+        trace_id=request.trace_id,
+        edition=facts.rules.edition,
+    )
+    return await refuse(refusal, context=context, walk=walk)
+
+
+def _not_configured(provider: Provider) -> Refusal:
+    return Refusal(
+        reason=Reason.PROVIDER_NOT_CONFIGURED, detail=f"there is no credential for '{provider.name}' in the settings"
+    )
+
+
+async def _shielded(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | FactsChanged:
+    """Run from intent to outcome to the end, whether or not the caller still waits."""
+    task = asyncio.ensure_future(_send(intent, provider, walk))
+    walk.sends.add(task)
+    task.add_done_callback(walk.sends.discard)
+    return await asyncio.shield(task)
+
+
+async def _send(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | FactsChanged:
+    recorded = await walk.log.record_intent(intent)
+    if isinstance(recorded, FactsChanged):
+        return recorded
+    started = walk.clock.monotonic()
+    answer = await provider.send(recorded, intent.dispatch)
+    outcome = _outcome(recorded, answer, milliseconds=round((walk.clock.monotonic() - started) * 1000), walk=walk)
+    outputs = mint_outputs(answer, job=_owner(intent, answer, walk), walk=walk)
+    answer = await _record(outcome, answer, intent=intent, outputs=outputs, walk=walk)
+    return Forwarded(
+        transfer_id=intent.id,
+        answer=answer,
+        payload=intent.dispatch.payload,
+        capabilities={output.url: output.capability for output in outputs},
+    )
+
+
+async def _record(
+    outcome: Outcome, answer: Answer, *, intent: Intent, outputs: tuple[Output, ...], walk: Walk
+) -> Answer:
+    """Write the outcome with the job and outputs it made known, before anyone learns of them.
+
+    A caller must not hold an id or an address that we would not know again, so where that write fails the answer is
+    an error; the outcome alone is kept by the log and written when the database is back.
+    """
+    job = _owner(intent, answer, walk) if isinstance(answer, Answered) and answer.provider_job is not None else None
+    try:
+        await walk.log.record_outcome(outcome, job=job, outputs=outputs)
+    except LedgerUnavailable:
+        await walk.log.record_outcome(replace(outcome, result=None))
+        return replace(answer, problem=Reason.INTERNAL_ERROR)
+    return answer
+
+
+def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, walk: Walk) -> Outcome:
+    match answer:
+        case Answered():
+            handed_over = answer.finished and answer.problem is None
+            return Outcome(
+                transfer_id=recorded.intent.id,
+                seq=1,
+                state=OutcomeState.DELIVERED,
+                http_status=answer.http_status,
+                completed_at=walk.clock.now(),
+                duration_ms=milliseconds,
+                provider_request_id=answer.provider_request_id,
+                bytes_received=answer.bytes_received,
+                result=ResultState.DELIVERED if handed_over else None,
+            )
+        case Unanswered():
+            return Outcome(
+                transfer_id=recorded.intent.id,
+                seq=1,
+                state=answer.state,
+                completed_at=walk.clock.now(),
+                duration_ms=milliseconds,
+            )
+
+
+def _owner(intent: Intent, answer: Answer, walk: Walk) -> Job:
+    request, call = intent.request, intent.dispatch.call
+    provider_job = answer.provider_job if isinstance(answer, Answered) else None
+    return Job(
+        id=intent.id,
+        caller_id=request.credential.caller_id,
+        subject_ref=request.subject_ref,
+        subject_kind=request.subject_kind,
+        provider=request.provider,
+        recipient=request.recipient,
+        model=intent.permit.manifest.id,
+        purpose=intent.permit.purpose,
+        provider_job=provider_job,
+        operation=call.operation,
+        version=call.version,
+        created_at=walk.clock.now(),
+    )
+
+
+def mint_outputs(answer: Answer, *, job: Job, walk: Walk) -> tuple[Output, ...]:
+    """Name every result in an answer by a capability of ours, the same one each time it is asked for."""
+    if not isinstance(answer, Answered):
+        return ()
+    expires_at = walk.clock.now() + walk.output_ttl
+    return tuple(
+        Output(
+            capability=walk.digests.capability(job_id=job.id, url=url),
+            job_id=job.id,
+            caller_id=job.caller_id,
+            subject_ref=job.subject_ref,
+            provider=job.provider,
+            url=url,
+            expires_at=expires_at,
+        )
+        for url in dict.fromkeys(answer.outputs)
+    )
+
+
+def _window_closed(answer: Answer) -> bool:
+    return isinstance(answer, Unanswered) and answer.window_closed

@@ -1,0 +1,24 @@
+"""Relaying a result: from a capability on our host to the bytes at the provider, without our key."""
+
+from collections.abc import Mapping
+
+from consent_proxy.application.ports.platform import Clock
+from consent_proxy.application.ports.providers import OutputStream, OutputUnavailable, Provider
+from consent_proxy.application.ports.transfers import Jobs
+from consent_proxy.domain.refusals import Reason, Refusal
+
+
+async def open_output(
+    capability: str, *, jobs: Jobs, providers: Mapping[str, Provider], clock: Clock, range_header: str | None = None
+) -> OutputStream | Refusal:
+    """Open the result a capability names, for streaming on. Raises ``LedgerUnavailable``."""
+    output = await jobs.find_output(capability)
+    if output is None or output.provider not in providers:
+        return Refusal(reason=Reason.NOT_FOUND, detail="there is no such file")
+    if clock.now() >= output.expires_at:
+        return Refusal(reason=Reason.OUTPUT_EXPIRED, detail="this address has expired: ask for the result again")
+    headers = {"range": range_header} if range_header is not None else {}
+    try:
+        return await providers[output.provider].open_output(output.url, headers=headers)
+    except OutputUnavailable:
+        return Refusal(reason=Reason.PROVIDER_UNREACHABLE, detail="the provider does not hand out this file now")

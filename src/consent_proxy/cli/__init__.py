@@ -1,0 +1,1 @@
+"""The command line: serve, demo, sandbox and the operators' tools."""

@@ -1,0 +1,20 @@
+"""`migrate`: bring the database to the schema this version works with."""
+
+import click
+
+from consent_proxy.bootstrap import StartError, migrate_store
+from consent_proxy.cli.exits import Unavailable
+from consent_proxy.settings import Settings
+
+
+@click.command()
+def migrate() -> None:
+    """Create or upgrade the schema as the owner's role, and grant the service's role what it may do."""
+    try:
+        done = migrate_store(Settings())
+    except StartError as error:
+        raise Unavailable(str(error)) from None
+    step = f"from {done.before} to {done.after}" if done.before != done.after else f"already at {done.after}"
+    click.echo(f"Schema {step}; {done.partitions} new partitions.")
+    if done.granted_to is not None:
+        click.echo(f"The role '{done.granted_to}' may read all, change head rows, and only append to the record.")

@@ -1,0 +1,217 @@
+"""Minimisation (GDPR Art. 5(1)(c)): from an input, a manifest and a permit, what may leave and what stays. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from consent_proxy.domain.categories import DataCategory
+from consent_proxy.domain.decide import Permit
+from consent_proxy.domain.manifests import Field, FieldKind, Manifest
+from consent_proxy.domain.payloads import Json
+from consent_proxy.domain.refusals import Reason, Refusal
+from consent_proxy.domain.values import Unfit, fit
+
+#: How many dropped fields a record names; the rest is counted.
+MAX_DROPPED = 64
+#: Keys are callers' text too: only a plain name is repeated.
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_ANY_OTHER_KEY = "~"
+_NAMED_IN_DETAIL = 5
+
+
+class DropReason(StrEnum):
+    """Why a field stayed here."""
+
+    NOT_LISTED = "not-listed"
+    NOT_PERMITTED = "not-permitted"
+    ONWARD = "onward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedField:
+    """A field that stayed here. ``path`` is the topmost unlisted key, or ``~`` where the key is not a plain name."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinimisedPayload:
+    """The input with nothing in it that is not listed and permitted. Built by ``minimise`` alone.
+
+    ``fields_sent`` are the manifest's paths of the values in ``body``, sorted. ``dropped_uncounted`` is how many more
+    different fields were dropped than ``fields_dropped`` names.
+    """
+
+    body: dict[str, Json]
+    fields_sent: tuple[str, ...]
+    fields_dropped: tuple[DroppedField, ...]
+    categories: frozenset[DataCategory]
+    dropped_uncounted: int = 0
+
+
+def minimise(
+    payload: dict[str, Json], manifest: Manifest, permit: Permit, *, pseudonym: str | None = None, strict: bool = False
+) -> MinimisedPayload | Refusal:
+    """Keep of an input what the manifest lists and the permit covers.
+
+    The input is not changed, and never raises: unlisted parts are not even looked into, and listed ones only as deep
+    as the manifest goes. What is listed and not permitted is dropped; where the object or array around it cannot do
+    without it, that goes with it, and where the model cannot, the request is refused. An array goes whole or not at
+    all. ``null`` counts as not sent, and so does an object or array with nothing left in it. Whether a required field
+    is missing is for the provider to say: it answers 422, and nothing has left that should not.
+
+    ``pseudonym`` stands in for any identifier. ``strict`` refuses instead of dropping. A refusal has one reason: first
+    ``field-not-permitted``, then ``media-source-not-allowed``, then ``value-not-allowed``, and names all paths of it.
+    """
+    terms = _Terms(categories=permit.categories - {DataCategory.ONWARD}, pseudonym=pseudonym)
+    root = Field(path="", members=manifest.fields, required=True)
+    whole = _part(root, payload, terms)
+    dropped, uncounted = _counted(whole.dropped)
+    refusal = _not_permitted(whole.barred, dropped if strict else ()) or _not_fit(whole.unfit)
+    if refusal is not None:
+        return refusal
+    sent = frozenset(_sent(root, whole.value))
+    return MinimisedPayload(
+        body=whole.value if isinstance(whole.value, dict) else {},
+        fields_sent=tuple(sorted(path for path, _ in sent)),
+        fields_dropped=dropped,
+        categories=frozenset(category for _, category in sent),
+        dropped_uncounted=uncounted,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What the whole input is held against."""
+
+    categories: frozenset[DataCategory]
+    pseudonym: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What became of one place. ``value`` is ``None`` where nothing of it leaves; ``barred`` are the fields in it that
+    are not permitted and that it cannot do without.
+    """
+
+    value: Json = None
+    dropped: tuple[DroppedField, ...] = ()
+    unfit: tuple[Unfit, ...] = ()
+    barred: tuple[str, ...] = ()
+
+
+def _part(place: Field, value: Json, terms: _Terms) -> _Part:
+    if value is None:
+        return _Part()
+    if place.category is DataCategory.ONWARD:
+        return _dropped(place, DropReason.ONWARD)
+    if isinstance(value, dict) and place.members:
+        part = _object(place, value, terms)
+    elif isinstance(value, list) and place.items is not None:
+        part = _array(place, place.items, value, terms)
+    else:
+        part = _value(place, value, terms)
+    if not part.barred:
+        return part
+    return _Part(barred=part.barred) if place.required else _dropped(place, DropReason.NOT_PERMITTED)
+
+
+def _object(place: Field, value: dict[str, Json], terms: _Terms) -> _Part:
+    parts = {name: _part(member, value[name], terms) for name, member in place.members.items() if name in value}
+    unlisted = {_plain(key) for key in value if key not in place.members}
+    prefix = f"{place.path}." if place.path else ""
+    return _joined(
+        {name: part.value for name, part in parts.items() if part.value is not None},
+        parts.values(),
+        unlisted=(DroppedField(path=prefix + name, reason=DropReason.NOT_LISTED) for name in unlisted),
+    )
+
+
+def _array(place: Field, item: Field, value: list[Json], terms: _Terms) -> _Part:
+    if len(value) > place.max_items:
+        return _not_allowed(place, f"has to have at most {place.max_items} items")
+    if any(entry is None for entry in value):
+        return _not_allowed(place, "has to have no null in it")
+    parts = [_part(item, entry, terms) for entry in value]
+    kept: list[Json] = [part.value for part in parts]
+    return _joined([] if None in kept else kept, parts)
+
+
+def _value(place: Field, value: Json, terms: _Terms) -> _Part:
+    if place.kind is not None and place.category not in terms.categories:
+        return _Part(barred=(place.path,))
+    if place.kind is FieldKind.PSEUDONYM:
+        return _Part(value=terms.pseudonym) if terms.pseudonym is not None else _Part(barred=(place.path,))
+    fitted = fit(value, place=place)
+    return _Part(unfit=(fitted,)) if isinstance(fitted, Unfit) else _Part(value=fitted.value)
+
+
+def _joined(
+    kept: dict[str, Json] | list[Json], parts: Iterable[_Part], *, unlisted: Iterable[DroppedField] = ()
+) -> _Part:
+    held = tuple(parts)
+    return _Part(
+        value=kept or None,
+        dropped=(*(field for part in held for field in part.dropped), *unlisted),
+        unfit=tuple(fault for part in held for fault in part.unfit),
+        barred=tuple(path for part in held for path in part.barred),
+    )
+
+
+def _dropped(place: Field, reason: DropReason) -> _Part:
+    return _Part(dropped=(DroppedField(path=place.path, reason=reason),))
+
+
+def _not_allowed(place: Field, fault: str) -> _Part:
+    return _Part(unfit=(Unfit(reason=Reason.VALUE_NOT_ALLOWED, path=place.path, fault=fault),))
+
+
+def _plain(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else _ANY_OTHER_KEY
+
+
+def _counted(dropped: Iterable[DroppedField]) -> tuple[tuple[DroppedField, ...], int]:
+    """Each field once, those the manifest knows first, so that a thousand made-up keys do not hide them."""
+    once = sorted(set(dropped), key=lambda field: (field.reason == DropReason.NOT_LISTED, field.path, field.reason))
+    return tuple(once[:MAX_DROPPED]), max(0, len(once) - MAX_DROPPED)
+
+
+def _sent(place: Field, value: Json) -> Iterator[tuple[str, DataCategory]]:
+    """The paths and categories of the values in a body that came out of ``_part``."""
+    if isinstance(value, dict) and place.members:
+        for name, held in value.items():
+            yield from _sent(place.members[name], held)
+    elif isinstance(value, list) and place.items is not None:
+        for held in value:
+            yield from _sent(place.items, held)
+    elif value is not None and place.category is not None:
+        yield place.path, place.category
+
+
+def _not_permitted(barred: Iterable[str], dropped: Iterable[DroppedField]) -> Refusal | None:
+    """The refusal for what a request cannot do without, or what a strict caller wants whole."""
+    needed = sorted(set(barred))
+    narrowed = sorted({field.path for field in dropped} - set(needed))
+    if not needed and not narrowed:
+        return None
+    faults = [f"the model needs {_named(needed)}, which is not granted or not in the contract"] if needed else []
+    faults += [f"Consent-Strict forbids to leave out {_named(narrowed)}"] if narrowed else []
+    return Refusal(reason=Reason.FIELD_NOT_PERMITTED, detail="; ".join(faults), paths=(*needed, *narrowed))
+
+
+def _not_fit(unfit: Iterable[Unfit]) -> Refusal | None:
+    """The refusal for values that may not leave in their places: media first, then everything else."""
+    by_path = {fault.path: fault for fault in sorted(unfit, key=lambda fault: (fault.path, fault.fault), reverse=True)}
+    for reason in (Reason.MEDIA_SOURCE_NOT_ALLOWED, Reason.VALUE_NOT_ALLOWED):
+        faults = [fault for fault in reversed(by_path.values()) if fault.reason is reason]
+        if faults:
+            told = [f"{fault.path or 'the input'} {fault.fault}" for fault in faults[:_NAMED_IN_DETAIL]]
+            return Refusal(reason=reason, detail="; ".join(told), paths=tuple(fault.path for fault in faults))
+    return None
+
+
+def _named(paths: list[str]) -> str:
+    more = len(paths) - _NAMED_IN_DETAIL
+    return ", ".join(paths[:_NAMED_IN_DETAIL]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""The few lines that point the official provider SDKs at this service."""

@@ -23,8 +23,8 @@ from consent_proxy.adapters.postgres.embedded.binaries import find_binaries
 from consent_proxy.adapters.postgres.embedded.cluster import start_cluster
 from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
 from consent_proxy.adapters.postgres.facts import PostgresFactsSource
-from consent_proxy.adapters.postgres.health import PostgresLedgerHealth
-from consent_proxy.adapters.postgres.intents import PostgresTransferLog
+from consent_proxy.adapters.postgres.health import PostgresHealth
+from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_transfer_log
 from consent_proxy.adapters.postgres.jobs import PostgresJobs
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.migrate import MigrationResult, migrate
@@ -32,7 +32,9 @@ from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
-from consent_proxy.adapters.providers.replicate import ReplicateDeployments
+from consent_proxy.adapters.postgres.upkeep import maintain
+from consent_proxy.adapters.providers.fal import FalProvider
+from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
 from consent_proxy.adapters.secrets import Keyring, SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
 from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
@@ -51,8 +53,7 @@ from consent_proxy.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: How often each process settles what dead workers left open, and looks after partitions, in seconds.
-SETTLE_EVERY = 30.0
+#: How often each process looks after partitions, in seconds.
 MAINTAIN_EVERY = 86_400.0
 
 
@@ -225,16 +226,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
         clock = SystemClock()
-        send_within = settings.send_within.total_seconds()
-        log = await PostgresTransferLog.open(database, url=url, clock=clock, send_within=send_within)
+        log = await open_transfer_log(url, clock=clock, send_within=settings.send_within, database=database)
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
         services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound)
         stack.push_async_callback(_drain, services.walk)
-        for work, every in ((log.settle, SETTLE_EVERY), (log.maintain, MAINTAIN_EVERY)):
-            task = asyncio.create_task(_repeat(work, every=every))
-            stack.push_async_callback(_stop, task)
+        upkeep = asyncio.create_task(_keep_up(database))
+        stack.push_async_callback(_stop, upkeep)
         yield services
 
 
@@ -276,8 +275,8 @@ def _services(
         jobs=PostgresJobs(database),
         manifests=open_manifests(settings),
         providers={fal.name: fal, replicate.name: replicate},
-        deployments=ReplicateDeployments(replicate, clock=clock),
-        ledger=PostgresConsentLedger(database, send_within=settings.send_within.total_seconds()),
+        deployments=ReplicateDeployments(outbound, token=settings.replicate_token, api_url=settings.replicate.api_url),
+        ledger=PostgresConsentLedger(database, send_within=settings.send_within),
         subjects=subjects,
         rulebook=desk.rulebook,
         reader=desk.reader,
@@ -290,14 +289,38 @@ def _services(
     )
 
 
+def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
+    fal = settings.fal
+    return FalProvider(
+        outbound,
+        key=settings.fal_key,
+        run_url=fal.run_url,
+        queue_url=fal.queue_url,
+        output_hosts=fal.output_hosts,
+        output_ttl=settings.output_ttl,
+        timeout=settings.provider_timeout,
+    )
+
+
+def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
+    replicate = settings.replicate
+    return ReplicateProvider(
+        outbound,
+        token=settings.replicate_token,
+        api_url=replicate.api_url,
+        delivery_hosts=replicate.delivery_hosts,
+        timeout=settings.provider_timeout,
+    )
+
+
 def _desk(database: Database, settings: Settings) -> Desk:
     clock = SystemClock()
     bootstrap_caller = BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
     return Desk(
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
-        rulebook=PostgresRulebook(database, send_within=settings.send_within.total_seconds()),
+        rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),
-        health=PostgresLedgerHealth(database),
+        health=PostgresHealth(database),
         access_log=PostgresAccessLog(database),
         clock=clock,
         ids=Uuid7Identifiers(),
@@ -340,12 +363,12 @@ async def _publish_shipped(desk: Desk) -> None:
             await desk.rulebook.put_contract(contract, by="shipped")
 
 
-async def _repeat(work: Callable[[], "asyncio.Future[object] | object"], *, every: float) -> None:
-    """Do background work now and then for ever; a database that is away is no reason to stop."""
+async def _keep_up(database: Database) -> None:
+    """Look after the database now and then; one that is away is no reason to stop."""
     while True:
         with suppress(LedgerUnavailable):
-            await cast("asyncio.Future[object]", work())
-        await asyncio.sleep(every)
+            await maintain(database)
+        await asyncio.sleep(MAINTAIN_EVERY)
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:

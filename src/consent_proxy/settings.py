@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -136,8 +135,8 @@ class Settings(BaseSettings):
     sandboxed: tuple[str, ...] = ()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
-    fal_key_plain: SecretStr | None = Field(default=None, validation_alias=AliasChoices("FAL_KEY"))
-    replicate_token_plain: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REPLICATE_API_TOKEN"))
+    fal_key_plain: SecretStr | None = Field(default=None, validation_alias="FAL_KEY")
+    replicate_token_plain: SecretStr | None = Field(default=None, validation_alias="REPLICATE_API_TOKEN")
 
     _times = field_validator("output_ttl", "send_within", "provider_timeout", mode="before")(_length_of_time)
 

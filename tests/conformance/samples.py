@@ -1,19 +1,18 @@
-"""Disclosures, contracts, keys, decisions and the like, as the suites need them: plain ones, of which a test changes what it is about."""
+"""A published disclosure, contracts, keys, decisions and withdrawals for the suites; ids are new ones of now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from consent_proxy.adapters.system import Uuid7Identifiers
 from consent_proxy.application.ports.consent import DecisionToRecord, PurposeAnswer, WithdrawalToRecord
-from consent_proxy.domain.callers import Credential, CredentialKind, Role, ServiceKey
+from consent_proxy.domain.callers import Credential, ServiceKey
 from consent_proxy.domain.categories import DataCategory, Purpose
-from consent_proxy.domain.contracts import Contract, SubProcessor
+from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.disclosures import DisclosedRecipient, Disclosure, disclosure_sha256
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
+from tests.builders import KEY, a_contract, a_credential, a_service_key
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 COVERED = frozenset({DataCategory.PROMPT, DataCategory.SETTING})
@@ -25,14 +24,8 @@ def new_ref() -> SubjectRef:
     return SubjectRef(_ids.new_id())
 
 
-def credential(caller: str = "web-backend", *, caller_id: UUID = UUID(int=7)) -> Credential:
-    return Credential(
-        kind=CredentialKind.SERVICE_KEY,
-        id=str(UUID(int=8)),
-        caller_id=caller_id,
-        caller=caller,
-        roles=frozenset({Role.GATEWAY, Role.CONSENT}),
-    )
+def credential(caller: str = "web-backend") -> Credential:
+    return a_credential(id=str(KEY), caller=caller)
 
 
 def disclosure(
@@ -79,38 +72,15 @@ def disclosure(
 
 
 def contract(recipient: str = "fal", **changed: Any) -> Contract:
-    usual = Contract(
-        id=_ids.new_id(),
-        recipient=recipient,
-        legal_entity=f"{recipient} Inc.",
-        reference="DPA-1",
-        purposes=frozenset(Purpose),
-        categories=COVERED,
-        countries=("US",),
-        sub_processors=(SubProcessor(id="google", legal_entity="Google LLC", country="US"),),
-        transfer_mechanism="SCC",
-        equal_protection=True,
-        own_purposes_excluded=True,
-        valid_from=LONG_AGO,
-        valid_until=None,
-        put_at=LONG_AGO,
-    )
-    return replace(usual, **changed)
+    """A contract without an end, put long ago."""
+    usual = {"id": _ids.new_id(), "valid_from": LONG_AGO, "valid_until": None, "put_at": LONG_AGO}
+    return a_contract(recipient=recipient, **{**usual, **changed})
 
 
 def service_key(caller: str = "web-backend", **changed: Any) -> ServiceKey:
     key_id = _ids.new_id()
-    usual = ServiceKey(
-        id=key_id,
-        caller_id=_ids.new_id(),
-        caller=caller,
-        digest=key_id.bytes * 2,
-        roles=frozenset({Role.GATEWAY}),
-        created_at=LONG_AGO,
-        expires_at=None,
-        revoked_at=None,
-    )
-    return replace(usual, **changed)
+    usual = {"id": key_id, "caller_id": _ids.new_id(), "digest": key_id.bytes * 2}
+    return a_service_key(caller=caller, **{**usual, **changed})
 
 
 def yes(purpose: Purpose = Purpose.GENERATION, *, to: Sequence[str] = ("fal", "replicate")) -> PurposeAnswer:

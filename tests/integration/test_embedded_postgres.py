@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from consent_proxy.adapters.postgres.embedded.cluster import Cluster, start_clus
 from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
 from consent_proxy.adapters.postgres.embedded.folder import DataFolder
 from consent_proxy.adapters.postgres.embedded.locks import alone
-from consent_proxy.adapters.postgres.embedded.postmaster import find_postmaster, stop_postmaster
+from consent_proxy.adapters.postgres.embedded.postmaster import find_postmaster, read_pid_file, stop_postmaster
 
 AS_ROOT = os.geteuid() == 0
 NOBODY = 65534
@@ -80,34 +82,44 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder every account may pass through; no server on a folder in it outlives the test."""
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A folder every account may pass through; no server on a folder in it may be left running."""
     made = Path(tempfile.mkdtemp(prefix="epg-"))
     made.chmod(0o777)
-    yield made
-    left = [DataFolder(pid_file.parents[1]) for pid_file in made.rglob("postmaster.pid")]
-    running = [folder for folder in left if find_postmaster(folder)]
-    for folder in running:
-        stop_postmaster(folder)
-    shutil.rmtree(made)
-    assert not running, "a server was left running"
+    try:
+        yield made
+        assert not running_below(made), "a server was left running"
+    finally:
+        for folder in running_below(made):
+            stop_postmaster(folder)
+        shutil.rmtree(made)
+
+
+def running_below(place: Path) -> list[DataFolder]:
+    folders = [DataFolder(root=pid_file.parents[1]) for pid_file in place.rglob("postmaster.pid")]
+    return [folder for folder in folders if find_postmaster(folder)]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Room for new data folders."""
+    with passable_folder() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def furniture() -> Iterator[Path]:
-    """A data folder that was served once and stopped: copying it is quicker than making another."""
-    with tempfile.TemporaryDirectory(prefix="epg-") as made:
-        Path(made).chmod(0o755)
-        start_cluster(Path(made) / "data", binaries=WHEEL).stop()
-        yield Path(made) / "data"
+def made_once() -> Iterator[Path]:
+    with passable_folder() as made:
+        start_cluster(made / "data", binaries=WHEEL).stop()
+        yield made / "data"
 
 
 @pytest.fixture
-def data(place: Path, furniture: Path) -> Path:
-    """A data folder with a database in it, and no server yet."""
-    subprocess.run(["cp", "-a", furniture, place / "data"], check=True)
-    return place / "data"
+def data(made_once: Path) -> Iterator[Path]:
+    """A data folder with a database in it, and no server yet; the next test gets it too."""
+    yield made_once
+    assert not running_below(made_once), "a server was left running"
 
 
 @pytest.fixture(
@@ -116,21 +128,19 @@ def data(place: Path, furniture: Path) -> Path:
 )
 def served(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One server for the tests that only look."""
-    with tempfile.TemporaryDirectory(prefix="epg-") as made:
-        Path(made).chmod(0o755)
-        with start_cluster(Path(made) / "data", binaries=find_binaries(request.param)) as cluster:
-            yield cluster
+    with passable_folder() as made, start_cluster(made / "data", binaries=find_binaries(request.param)) as cluster:
+        yield cluster
 
 
 def pid_of(root: Path) -> int:
-    running = find_postmaster(DataFolder(root.resolve()))
+    running = find_postmaster(DataFolder(root=root.resolve()))
     assert running is not None
     return running.pid
 
 
 def end_server(root: Path, *, way: signal.Signals = signal.SIGKILL) -> None:
     os.kill(pid_of(root), way)
-    while find_postmaster(DataFolder(root.resolve())):
+    while find_postmaster(DataFolder(root=root.resolve())):
         time.sleep(0.01)
 
 
@@ -409,7 +419,7 @@ def test_a_warm_start_finds_what_was_kept(place: Path) -> None:
     with start_cluster(place / "data", binaries=WHEEL) as cluster:
         first = cluster.owner_url
         ask(first, "create table kept as select 42 as n")
-    assert find_postmaster(DataFolder(place / "data")) is None
+    assert find_postmaster(DataFolder(root=place / "data")) is None
 
     with start_cluster(place / "data", binaries=WHEEL) as cluster:
         assert cluster.owner_url == first
@@ -422,7 +432,7 @@ def test_the_first_to_leave_leaves_the_server_to_the_others(data: Path) -> None:
         first.stop()
         first.stop()
         assert ask(second.service_url, "select 1") == 1
-    assert find_postmaster(DataFolder(data)) is None
+    assert find_postmaster(DataFolder(root=data)) is None
 
 
 def test_services_that_start_at_once_share_one_server(place: Path) -> None:
@@ -434,7 +444,7 @@ def test_services_that_start_at_once_share_one_server(place: Path) -> None:
         leave(each)
     assert ask(urls.pop(), "select 1") == 1
     leave(services[-1])
-    assert find_postmaster(DataFolder(place)) is None
+    assert find_postmaster(DataFolder(root=place)) is None
 
 
 def test_a_service_that_was_killed_leaves_its_server_to_the_next(data: Path) -> None:
@@ -447,7 +457,7 @@ def test_a_service_that_was_killed_leaves_its_server_to_the_next(data: Path) -> 
     with start_cluster(data, binaries=WHEEL) as cluster:
         assert cluster.service_url == url
         assert pid_of(data) == pid
-    assert find_postmaster(DataFolder(data)) is None
+    assert find_postmaster(DataFolder(root=data)) is None
 
 
 def test_a_service_killed_while_it_makes_the_database_leaves_none_half_made(place: Path) -> None:
@@ -494,6 +504,20 @@ def test_a_server_that_cannot_be_seen_is_not_doubled(data: Path, monkeypatch: py
         start_cluster(data, binaries=WHEEL)
 
 
+def test_a_server_that_is_killed_while_it_starts_is_started_again(data: Path) -> None:
+    def kill_the_first() -> int:
+        while (first := read_pid_file(DataFolder(root=data))) is None:
+            pass
+        os.kill(first.pid, signal.SIGKILL)
+        return first.pid
+
+    with ThreadPoolExecutor() as beside:
+        first = beside.submit(kill_the_first)
+        with start_cluster(data, binaries=WHEEL) as cluster:
+            assert ask(cluster.service_url, "select 1") == 1
+            assert pid_of(data) != first.result()
+
+
 def test_a_running_service_brings_its_server_back(data: Path) -> None:
     with start_cluster(data, binaries=WHEEL) as cluster:
         url, pid = cluster.service_url, pid_of(data)
@@ -512,10 +536,10 @@ def test_a_watched_server_comes_back_by_itself(data: Path) -> None:
         for _ in range(2):
             pid = pid_of(data)
             os.kill(pid, signal.SIGKILL)
-            while (back := find_postmaster(DataFolder(data))) is None or back.pid == pid or not back.is_ready:
+            while (back := find_postmaster(DataFolder(root=data))) is None or back.pid == pid or not back.is_ready:
                 time.sleep(0.02)
         assert ask(cluster.service_url, "select 1") == 1
-    assert find_postmaster(DataFolder(data)) is None
+    assert find_postmaster(DataFolder(root=data)) is None
 
 
 def test_a_forked_child_does_not_stop_its_parents_server(data: Path) -> None:
@@ -527,7 +551,7 @@ def test_a_forked_child_does_not_stop_its_parents_server(data: Path) -> None:
             os._exit(int(cluster.ensure_running() or cluster._watcher is not None))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert ask(cluster.service_url, "select 1") == 1
-    assert find_postmaster(DataFolder(data)) is None
+    assert find_postmaster(DataFolder(root=data)) is None
 
 
 @only_with_proc
@@ -560,11 +584,12 @@ def test_a_server_that_does_not_start_is_reported_with_its_log(data: Path) -> No
 
 
 def test_lost_passwords_and_a_file_in_the_way_are_explained(place: Path, data: Path) -> None:
-    (data / "passwords.json").unlink()
+    lost = (data / "passwords.json").rename(place / "lost")
     (place / "file").touch()
 
     with pytest.raises(EmbeddedPostgresError, match="Put that file back from a backup"):
         start_cluster(data, binaries=WHEEL)
+    lost.rename(data / "passwords.json")
     with pytest.raises(EmbeddedPostgresError, match="cannot be used"):
         start_cluster(place / "file", binaries=WHEEL)
 
@@ -576,14 +601,15 @@ def test_lost_passwords_and_a_file_in_the_way_are_explained(place: Path, data: P
     "name", ["a space, a comma, é and 'quotes\"", "/".join(["long" * 20] * 3)], ids=["odd", "long"]
 )
 def test_a_path_too_odd_or_too_long_for_a_socket_is_fine(place: Path, name: str) -> None:
-    killed = service(place / name)
+    odd = place / name
+    killed = service(odd)
     url = said(killed)
     kill(killed)
-    end_server(place / name)
+    end_server(odd)
 
-    with start_cluster(place / name, binaries=WHEEL) as cluster:
+    with start_cluster(odd, binaries=WHEEL) as cluster:
         assert cluster.service_url == url
-        end_server(place / name, way=signal.SIGINT)
+        end_server(odd, way=signal.SIGINT)
         assert cluster.ensure_running()
         assert cluster.service_url == url
         assert ask(url, "select 1") == 1

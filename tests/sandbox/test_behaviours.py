@@ -257,7 +257,15 @@ def test_another_process_can_ask_for_a_behaviour(sandbox: Sandbox, http: httpx.C
     assert ask("painter").is_success
 
 
-@pytest.mark.parametrize("rule", [{}, [], {"provider": "fal", "model": "*", "behaviour": "explode"}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        [],
+        {"provider": "fal", "model": "*", "behaviour": "explode"},
+        {"provider": "fall", "model": "*", "behaviour": "reset"},
+    ],
+)
 def test_another_process_is_told_what_is_no_behaviour(sandbox: Sandbox, http: httpx.Client, rule: Any) -> None:
     assert http.post(f"{sandbox.control_url}/_behaviours", json=rule).status_code == 422
 

@@ -31,6 +31,7 @@ from consent_proxy.adapters.http_errors import (
 )
 
 __all__ = [
+    "Headers",
     "Outbound",
     "OutboundTransport",
     "ReplyEncoded",

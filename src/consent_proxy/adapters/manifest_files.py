@@ -1,7 +1,7 @@
 """Manifest files: what a reviewer writes in TOML, checked line by line and turned into manifests."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
@@ -83,7 +83,7 @@ class ModelEntry(Reviewed):
     versions: tuple[VersionHex, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     uses: tuple[str, ...] = ()
-    fields: Fields = Field(min_length=0)
+    fields: Fields = {}
     replaces: StrictBool = False
 
 
@@ -125,6 +125,11 @@ class ManifestFile:
     manifests: tuple[domain.Manifest, ...]
     replacing: frozenset[tuple[str, str, Purpose]]
     extensions: tuple[Extension, ...]
+
+    def by_key(self) -> Iterator[tuple[tuple[str, str, Purpose], domain.Manifest]]:
+        """Each manifest with what tells it from all others: provider, model, purpose."""
+        for manifest in self.manifests:
+            yield (manifest.provider, manifest.id, manifest.purpose), manifest
 
 
 def read_manifest_file(text: str, *, name: str) -> ManifestFile:
@@ -188,6 +193,8 @@ def _manifest(family: FamilyFile, model: ModelEntry, *, name: str) -> domain.Man
         if twice := sorted(entries.keys() & family.shared[used].keys()):
             raise ManifestFileInvalid(f"{where}: {', '.join(twice)} is listed twice; leave it out of one")
         entries |= family.shared[used]
+    if not entries:
+        raise ManifestFileInvalid(f"{where} lists no field, so nothing could be sent; add [model.fields]")
     try:
         fields = domain.field_tree({path: entry.as_field(path) for path, entry in sorted(entries.items())})
     except ValueError as error:

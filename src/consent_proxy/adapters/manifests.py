@@ -25,54 +25,61 @@ class FileManifestCatalogue:
         with as_file(files("consent_proxy.adapters.providers") / "manifests") as shipped:
             own = read_manifest_folder(shipped)
         added = read_manifest_folder(manifests_dir) if manifests_dir is not None else []
-        self._by_key: dict[_Key, Manifest] = {}
-        for file in own:
-            self._take(file, may_change=False)
-        for file in added:
-            self._take(file, may_change=True)
+        by_key = _collected(own, added)
         for extension in (extension for file in added for extension in file.extensions):
-            self._extend(extension)
-        self._by_version = _claims((m, version) for m in self.all() for version in m.versions)
-        self._by_deployment = _claims((m, deployment) for m in self.all() for deployment in m.deployments)
+            _extend(by_key, extension)
+        self._all = tuple(by_key[key] for key in sorted(by_key))
+        self._by_model = _claims((manifest, manifest.id) for manifest in self._all)
+        self._by_version = _claims((manifest, version) for manifest in self._all for version in manifest.versions)
+        self._by_deployment = _claims((manifest, name) for manifest in self._all for name in manifest.deployments)
 
     def find(self, provider: str, model: str, *, purpose: Purpose | None = None) -> Manifest | None:
-        """The manifest of exactly that model; without a ``purpose``, the one for generation before the one for training."""
-        return _pick({key[2]: m for key, m in self._by_key.items() if key[:2] == (provider, model)}, purpose)
+        """The manifest of exactly that model; without a ``purpose``, the one for generation before any other."""
+        return _pick(self._by_model.get((provider, model), {}), purpose)
 
     def find_version(self, provider: str, version: str, *, purpose: Purpose | None = None) -> Manifest | None:
         """The manifest that pins this version (64 hex digits); ``purpose`` as in ``find``."""
         return _pick(self._by_version.get((provider, version), {}), purpose)
 
     def find_deployment(self, provider: str, deployment: str) -> Manifest | None:
-        """The manifest that lists this deployment (``owner/name``); deployments generate."""
+        """The manifest that lists this deployment (``owner/name``); a deployment generates."""
         return _pick(self._by_deployment.get((provider, deployment), {}), None)
 
     def all(self) -> tuple[Manifest, ...]:
         """Every manifest, by provider, model and purpose."""
-        return tuple(self._by_key[key] for key in sorted(self._by_key))
+        return self._all
 
-    def _take(self, file: ManifestFile, *, may_change: bool) -> None:
-        if not may_change and (file.replacing or file.extensions):
+
+def _collected(own: Iterable[ManifestFile], added: Iterable[ManifestFile]) -> dict[_Key, Manifest]:
+    """One manifest a model and purpose; an operator's file may put its own in the place of one of ours, and says so."""
+    by_key: dict[_Key, Manifest] = {}
+    for file in own:
+        if file.replacing or file.extensions:
             raise ManifestFileInvalid(f"{file.name}: only an operator's own files replace or extend")
-        for manifest in file.manifests:
-            key = (manifest.provider, manifest.id, manifest.purpose)
-            if key in self._by_key and key not in file.replacing:
-                advice = "say 'replaces = true' to put yours in its place" if may_change else "leave one out"
-                raise ManifestFileInvalid(
-                    f"{file.name}: model '{manifest.id}' ({manifest.purpose}) is listed already; {advice}"
-                )
-            if key not in self._by_key and key in file.replacing:
-                raise ManifestFileInvalid(
-                    f"{file.name}: model '{manifest.id}' ({manifest.purpose}) replaces nothing; leave 'replaces' out"
-                )
-            self._by_key[key] = manifest
+        for key, manifest in file.by_key():
+            if key in by_key:
+                raise ManifestFileInvalid(f"{file.name}: model '{manifest.id}' is listed twice; leave one out")
+            by_key[key] = manifest
+    replaceable = set(by_key)
+    for file in added:
+        for key, manifest in file.by_key():
+            model = f"{file.name}: model '{manifest.id}' for {manifest.purpose}"
+            if key in file.replacing and key not in replaceable:
+                raise ManifestFileInvalid(f"{model} replaces none that came with the service; leave 'replaces' out")
+            if key in by_key and key not in file.replacing:
+                raise ManifestFileInvalid(f"{model} is listed already; 'replaces = true' puts yours in its place")
+            replaceable.discard(key)
+            by_key[key] = manifest
+    return by_key
 
-    def _extend(self, extension: Extension) -> None:
-        entry = extension.entry
-        manifest = self.find(extension.provider, entry.id, purpose=entry.purpose)
-        if manifest is None:
-            raise ManifestFileInvalid(f"{extension.file}: extension of '{entry.id}', which no file lists as a model")
-        self._by_key[manifest.provider, manifest.id, manifest.purpose] = extended(manifest, extension)
+
+def _extend(by_key: dict[_Key, Manifest], extension: Extension) -> None:
+    entry = extension.entry
+    listed = {key[2]: manifest for key, manifest in by_key.items() if key[:2] == (extension.provider, entry.id)}
+    manifest = _pick(listed, entry.purpose)
+    if manifest is None:
+        raise ManifestFileInvalid(f"{extension.file}: extension of '{entry.id}', which no file lists as a model")
+    by_key[manifest.provider, manifest.id, manifest.purpose] = extended(manifest, extension)
 
 
 def _pick(by_purpose: dict[Purpose, Manifest], purpose: Purpose | None) -> Manifest | None:

@@ -1,6 +1,7 @@
 """The fal surface: what fal's official SDKs say to fal.run and queue.fal.run, said to us."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.routing import BaseRoute, Route
 
@@ -9,20 +10,18 @@ from consent_proxy.api.fal_paths import QueuePath, read_call, read_queue_path, w
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.services import Services
 from consent_proxy.api.surface import (
-    Reply,
     Request,
     Surface,
     job_of,
     name_subject,
     not_yours,
-    on_our_side,
     on_record,
     read_object,
     send_on,
     stated_purpose,
-    transfer_headers,
-    usable,
 )
+from consent_proxy.api.surface_openapi import paths_below
+from consent_proxy.api.surface_replies import Reply, on_our_side, transfer_headers, usable
 from consent_proxy.application.follow import cancel_job, job_result, job_status
 from consent_proxy.application.forward import Forwarded
 from consent_proxy.application.refuse import Refused
@@ -40,11 +39,14 @@ _NOT_OFFERED = {
 }
 
 
-def routes(services: Services) -> list[BaseRoute]:
+def routes() -> list[BaseRoute]:
     """The surface's one route; it finds its own way below it."""
-    fal = _Fal(services)
-    surface = Surface(services, handle=fal.handle, complain=fal.complain)
-    return [Route("/fal/{path:path}", endpoint=surface, name="fal", include_in_schema=False)]
+    return [Route("/fal/{path:path}", endpoint=Surface(_Fal), name="fal", include_in_schema=False)]
+
+
+def openapi_paths() -> dict[str, dict[str, Any]]:
+    """The surface's part of the OpenAPI document."""
+    return paths_below("/fal/")
 
 
 class _Fal:

@@ -1,11 +1,10 @@
-"""What the provider surfaces share: the steps of a request, and the way from an answer to a reply. Lean ASGI."""
+"""The steps of a request that the provider surfaces share: who, whose data, which body, and through the door."""
 
-import json
 import logging
-import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from starlette.types import Receive, Scope, Send
@@ -14,6 +13,7 @@ from consent_proxy.api.auth import Subject, authenticate, require, subject_missi
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
+from consent_proxy.api.surface_replies import Reply, send_reply, usable
 from consent_proxy.application.follow import find_job
 from consent_proxy.application.forward import Forwarded, forward
 from consent_proxy.application.ports.providers import Provider
@@ -26,22 +26,9 @@ from consent_proxy.domain.decide import TransferRequest
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason, Refusal
-from consent_proxy.domain.transfers import Answer, Answered, Job, OutcomeState, ProviderCall, Unanswered
+from consent_proxy.domain.transfers import Job, ProviderCall
 
 logger = logging.getLogger(__name__)
-
-_TOP_LEVEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_URL = re.compile(r"https?://[^\s/?#]+[^ ]*", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A reply on its way out: a JSON document and headers, names in lower case."""
-
-    status: int
-    body: Json
-    headers: Mapping[str, str] = field(default_factory=dict)
-    media_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,35 +58,38 @@ class SubjectRequest:
         return self.request.head
 
 
+class Speaker(Protocol):
+    """One provider's language."""
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer a request. Raises ``Problem``, ``LedgerUnavailable``, ``Overloaded``."""
+        ...
+
+    def complain(self, problem: Problem) -> Reply:
+        """Put a problem into the shape that the provider's SDKs understand."""
+        ...
+
+
 class Surface:
-    """An ASGI application that speaks one provider's language, at a route whose parameter ``path`` is the rest.
+    """An ASGI application that speaks one provider's language, at a route whose parameter ``path`` is the rest."""
 
-    ``handle`` answers a request or raises ``Problem``; ``complain`` puts a problem into the provider's own shape.
-    """
-
-    def __init__(
-        self,
-        services: Services,
-        *,
-        handle: Callable[[Request], Awaitable[Reply]],
-        complain: Callable[[Problem], Reply],
-    ) -> None:
-        self._services = services
-        self._handle = handle
-        self._complain = complain
+    def __init__(self, speaker: Callable[[Services], Speaker]) -> None:
+        self._speaker = speaker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services: Services = scope["app"].state.services
+        speaker = self._speaker(services)
         try:
-            reply = await self._handle(await _enter(scope, receive, services=self._services))
+            reply = await speaker.handle(await _enter(scope, receive, services=services))
         except Problem as problem:
-            reply = self._complain(problem)
+            reply = speaker.complain(problem)
         except LedgerUnavailable:
-            reply = self._complain(ledger_unavailable())
+            reply = speaker.complain(ledger_unavailable())
         except Overloaded:
-            reply = self._complain(Problem(Reason.OVERLOADED, "more work is waiting than is taken on: try again"))
+            reply = speaker.complain(Problem(Reason.OVERLOADED, "more work is waiting than is taken on: try again"))
         except Exception as error:  # noqa: BLE001 - whatever broke, the caller gets an answer in its language
             _log(error)
-            reply = self._complain(Problem(Reason.INTERNAL_ERROR, "something broke here", sent="maybe"))
+            reply = speaker.complain(Problem(Reason.INTERNAL_ERROR, "something broke here", sent="maybe"))
         await send_reply(send, reply)
 
 
@@ -210,7 +200,7 @@ def require_gateway(request: Request) -> None:
 
 
 async def job_of(request: Request, job_id: UUID | None, *, provider: Provider, services: Services) -> Job:
-    """The job a request asks about, if it is the caller's and, where one is named, the subject's. Raises ``Problem``."""
+    """The job a request asks about, if it is this caller's and the named subject's. Raises ``Problem``."""
     require_gateway(request)
     subject = await subject_of(request.head, credential=request.credential, door=services.door, create=False)
     strangers = subject is None and request.head.raw(b"consent-subject") is not None
@@ -232,84 +222,6 @@ async def job_of(request: Request, job_id: UUID | None, *, provider: Provider, s
 def not_yours() -> Problem:
     """The one answer for jobs that are not there and jobs of somebody else."""
     return Problem(Reason.JOB_NOT_YOURS, "there is no such job of this caller and subject")
-
-
-_FAULTS = {
-    Reason.PROVIDER_UNREACHABLE: "the provider cannot be reached",
-    Reason.PROVIDER_TIMEOUT: "the provider did not answer in time",
-    Reason.PROVIDER_REFUSED: "the provider does not take this request now; the operator's log says more",
-    Reason.PROVIDER_REPLY_UNUSABLE: "the provider's reply was lost or cannot be used",
-    Reason.INTERNAL_ERROR: "the provider answered, and its answer could not be recorded",
-}
-
-
-def usable(answer: Answer, *, transfer_id: UUID, sent: str | None = None) -> Answered:
-    """The answer, if it may be handed on. Raises ``Problem``, which says whether the data left.
-
-    ``sent`` overrules what the answer says of that: what a job was started with left before.
-    """
-    if answer.problem is None:
-        assert isinstance(answer, Answered)
-        return answer
-    if sent is None and isinstance(answer, Unanswered):
-        sent = "no" if answer.state is OutcomeState.NOT_DELIVERED else "maybe"
-    raise Problem(answer.problem, _FAULTS[answer.problem], instance=transfer_id, sent=sent or "yes")
-
-
-def transfer_headers(forwarded: Forwarded) -> dict[str, str]:
-    """What every reply to a sending carries: the transfer's id and the names of what stayed here."""
-    headers = {"consent-transfer-id": str(forwarded.transfer_id), "cache-control": "no-store"}
-    paths = [dropped.path for dropped in forwarded.payload.fields_dropped]
-    if paths:
-        headers["consent-fields-dropped"] = ", ".join(top_level(paths))
-    return headers
-
-
-def top_level(paths: list[str]) -> list[str]:
-    """The topmost name of each path, once; ``~`` for one that is no plain name."""
-    names = (_TOP_LEVEL.match(path) for path in paths)
-    return list(dict.fromkeys(name.group() if name is not None else "~" for name in names))
-
-
-def on_our_side(value: Json, *, capabilities: Mapping[str, str], public_url: str, kept: tuple[str, ...] = ()) -> Json:
-    """A provider's JSON with its results at our addresses, and no other address for an SDK to take our credential to.
-
-    A string that is as a whole a URL becomes ours or ``null``; ``kept`` are beginnings of URLs that stay.
-    """
-    match value:
-        case str():
-            if value[:4].lower() != "http" or _URL.fullmatch(value) is None or value.startswith(kept):
-                return value
-            capability = capabilities.get(value)
-            return f"{public_url}/v1/files/{capability}" if capability is not None else None
-        case dict():
-            return {
-                key: on_our_side(member, capabilities=capabilities, public_url=public_url, kept=kept)
-                for key, member in value.items()
-            }
-        case list():
-            return [on_our_side(item, capabilities=capabilities, public_url=public_url, kept=kept) for item in value]
-        case _:
-            return value
-
-
-async def send_reply(send: Send, reply: Reply) -> None:
-    """Write a reply as it is, in one piece."""
-    content = _encode(reply.body)
-    headers = [
-        (b"content-type", reply.media_type.encode()),
-        (b"content-length", str(len(content)).encode()),
-        *((name.encode(), value.encode("latin-1", "replace")) for name, value in reply.headers.items()),
-    ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
-
-
-def _encode(body: Json) -> bytes:
-    try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # a provider wrote half of a surrogate pair: it stays an escape
-        return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _log(error: Exception) -> None:

@@ -123,13 +123,12 @@ class _Story:
         click.echo()
         print_rows(rows, columns=("the app asked", "fal received"), empty="")
         _require("email" not in sent and "device" not in sent, "an undisclosed field left")
-        self._save("fal.png", result["images"][0]["url"])
+        self._save("fal.png", self.stage.download(result["images"][0]["url"]))
 
     def _picture_by_replicate(self) -> None:
         self._heading(f"And one through Replicate's own SDK: {REPLICATE_MODEL}")
-        output: Any = self._ask_replicate()
-        first = output[0] if isinstance(output, list) else output
-        self._save("replicate.png", str(first))
+        pictures: Any = self._ask_replicate()
+        self._save("replicate.png", pictures[0].read())
 
     def _withdrawal(self) -> None:
         self._heading("Mia takes her consent back")
@@ -167,8 +166,7 @@ class _Story:
     def _ask_replicate(self) -> Any:
         return self.replicate.run(REPLICATE_MODEL, input={"prompt": ASKED["prompt"], "email": EMAIL})
 
-    def _save(self, name: str, url: str) -> None:
-        content = self.stage.download(url)
+    def _save(self, name: str, content: bytes) -> None:
         _require(content.startswith(b"\x89PNG"), "that is no picture")
         path = self.pictures / name
         path.write_bytes(content)

@@ -45,9 +45,10 @@ class Field:
     """One place in the input. A place may be a value (``kind``), an object (``members``), an array (``items``), or
     more than one of these where the model takes either, as fal's ``image_size`` does.
 
-    ``path`` is written ``loras[].path``. ``required`` is said within the object or array the place lies in. Bounds
-    are inclusive; ``max_bytes`` counts UTF-8; ``choices`` are what a ``choice`` lists, and of ``weights`` those on the
-    operator's public list. A ``pseudonym`` is replaced by the recipient's pseudonym of the subject, whatever was sent.
+    ``path`` is written ``loras[].path``. ``required`` means that the object or array the place lies in, or the model,
+    cannot do without: where it is not permitted, that is not sent either. Bounds are inclusive; ``max_bytes`` counts
+    UTF-8; ``choices`` are what a ``choice`` lists, and of ``weights`` those on the operator's public list. A
+    ``pseudonym`` is replaced by the recipient's pseudonym of the subject, whatever was sent.
     """
 
     path: str

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, get_args
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -86,7 +86,12 @@ class Behaviours:
         times: int | None = None,
         operation: Operation | str = Operation.CREATE,
     ) -> None:
-        """Misbehave for models that match the shell pattern, for so many requests or until `reset`."""
+        """Misbehave for models that match the shell pattern, for so many requests or until `reset`.
+
+        ValueError for a provider, behaviour or operation of another name.
+        """
+        if provider not in get_args(ProviderName):
+            raise ValueError(f"{provider!r} is not a provider")
         rule = _Rule(
             provider=provider,
             model_pattern=model_pattern,

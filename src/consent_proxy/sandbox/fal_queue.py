@@ -90,7 +90,7 @@ class FalQueue:
             return unserved(request) or await self._submit(request, path=path)
         job = self._jobs.get(path.request_id)
         if job is None or QueuePath(app=tuple(job.model.split("/"))).base != path.base:
-            return json_reply({"status": "NOT_FOUND"}, status=404, headers={"x-fal-request-id": path.request_id})
+            return json_reply({"status": "NOT_FOUND"}, status=404, headers={"x-fal-request-id": new_id()})
         return await self._ask(request, path=path, job=job)
 
     async def _ask(self, request: WireRequest, *, path: QueuePath, job: QueuedRun) -> Response:
@@ -136,7 +136,7 @@ class FalQueue:
     def _status(self, job: QueuedRun, request: WireRequest) -> Response:
         stage = job.poll()
         with_logs = parse_qs(request.query).get("logs", [""])[-1] in ("1", "true")
-        return self._view(job, stage=stage, status=200 if job.over else 202, with_logs=with_logs)
+        return self._view(job, stage=stage, status=200 if stage.final else 202, with_logs=with_logs)
 
     def _view(self, job: QueuedRun, *, stage: Stage, status: int, with_logs: bool = False) -> Response:
         url = f"{self._url}/{QueuePath(app=tuple(job.model.split('/'))).base}/requests/{job.id}"

@@ -17,6 +17,11 @@ class Stage(StrEnum):
     DONE = "done"
     CANCELLED = "cancelled"
 
+    @property
+    def final(self) -> bool:
+        """True when no other stage follows."""
+        return self in (Stage.DONE, Stage.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
@@ -59,7 +64,7 @@ class Job:
     @property
     def over(self) -> bool:
         """True when nothing more will happen to it."""
-        return self.stage in (Stage.DONE, Stage.CANCELLED)
+        return self.stage.final
 
     def poll(self) -> Stage:
         """Ask how it goes, which moves it on."""

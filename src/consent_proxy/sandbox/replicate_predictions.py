@@ -52,7 +52,7 @@ class Prediction(Job):
         shown = self._common(hosts) | {
             "status": self._word(stage),
             "started_at": None if stage is Stage.QUEUED else _stamp(self._moment(self.seconds / 2)),
-            "completed_at": _stamp(self._moment(self.seconds)) if self.over else None,
+            "completed_at": _stamp(self._moment(self.seconds)) if stage.final else None,
             "logs": self._logs(stage),
             "output": self.output if stage is Stage.DONE else None,
             "error": self.error if stage is Stage.DONE else None,

@@ -30,6 +30,10 @@ _SETTINGS = {
     "statement_timeout": "10s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",
+    "idle_session_timeout": "0",  # the connection that holds a worker's lock is idle for as long as the worker lives
+    "tcp_keepalives_idle": "30",  # a machine that vanished must not hold its locks for hours
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
     "timezone": "UTC",
     "jit": "off",
 }

@@ -11,7 +11,8 @@ from consent_proxy.adapters.postgres.transfer_records import outcome_detail
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.transfers import Outcome, OutcomeState
 
-_GONE_WITHIN = 2.0
+_END = "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2"
+_LOOKS = 50
 _LOOK_EVERY = 0.02
 
 
@@ -63,16 +64,11 @@ class Doubts:
 
 async def _end(connection: Connection, backend: Backend) -> None:
     """End a server process of our own role and wait until it is gone, its transaction with it."""
-    try:
-        async with asyncio.timeout(_GONE_WITHIN):
-            while await connection.fetchval(
-                "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2",
-                backend.pid,
-                backend.started_at,
-            ):
-                await asyncio.sleep(_LOOK_EVERY)
-    except TimeoutError as error:
-        raise LedgerUnavailable("the server process that did not answer is still there") from error
+    for _ in range(_LOOKS):
+        if not await connection.fetch(_END, backend.pid, backend.started_at):
+            return
+        await asyncio.sleep(_LOOK_EVERY)
+    raise LedgerUnavailable("the server process that did not answer is still there")
 
 
 def _names(doubt: Doubt) -> str:

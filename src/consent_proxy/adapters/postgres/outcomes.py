@@ -9,7 +9,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.batches import Batches
-from consent_proxy.adapters.postgres.connections import Connection, Database, encode_json
+from consent_proxy.adapters.postgres.connections import Database, encode_json
 from consent_proxy.adapters.postgres.later import Later
 from consent_proxy.adapters.postgres.transfer_records import outcome_detail, refusal_details
 from consent_proxy.application.ports.platform import Clock
@@ -33,7 +33,7 @@ _APPEND_WITH_WORK = f"""with told as ({_APPEND}),
       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::timestamptz[])
     on conflict do nothing),
   named as ({_INSERT_OUTPUTS.format(*(f"${place}" for place in range(18, 26)))})
-select transfer_id, seq from told"""
+select transfer_id, seq from told"""  # noqa: S608 - put together from the constants above
 _APPEND_REFUSALS = "select append_refusals($1, $2::text[]::jsonb[])"
 #: How often an outcome that another transaction overtook is tried again at once.
 _TRIES = 3

@@ -1,9 +1,9 @@
-"""A transfer, a refusal and an outcome as the contract's record: what is written of them, and how they are read back."""
+"""A transfer, a refusal and an outcome as the contract's record: what is written of them, how they are read back."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
+from consent_proxy.adapters.postgres.connections import Row
 from consent_proxy.adapters.postgres.rows import moment_to_json
 from consent_proxy.application.ports.transfers import RefusedTransfer
 from consent_proxy.domain.callers import Credential
@@ -140,7 +140,7 @@ def outcome_detail(outcome: Outcome) -> dict[str, Json]:
     }
 
 
-def record_to_json(row: Mapping[str, Any]) -> dict[str, Json]:
+def record_to_json(row: Row) -> dict[str, Json]:
     """A row of the reader's query as the contract's JSON. What is a column is believed; `details` says the rest."""
     details: dict[str, Json] = row["details"]
     record = {key: details.get(key, empty) for key, empty in _EMPTY.items()}

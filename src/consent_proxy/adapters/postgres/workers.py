@@ -72,7 +72,7 @@ class Worker:
         self._open.pop(transfer_id, None)
 
     async def start(self) -> None:
-        """Take an id, settle what dead workers left, and go on doing both. Raises nothing for a database that is away."""
+        """Take an id, settle what dead workers left, and go on doing both; at once, or when the database is back."""
         with contextlib.suppress(LedgerUnavailable):
             await self._take()
             await self.settle()
@@ -94,7 +94,9 @@ class Worker:
         """
         settled = 0
         for row in await self._database.fetch(_OTHERS, sorted(self._ours())):
-            settled += await self._settle_one(row["id"], row["open_from"] or uuid7_floor(row["started_at"] - _CLOCKS_APART))
+            settled += await self._settle_one(
+                row["id"], row["open_from"] or uuid7_floor(row["started_at"] - _CLOCKS_APART)
+            )
         await self._note_open()
         return settled
 
@@ -141,15 +143,17 @@ class Worker:
 
     async def _look(self) -> None:
         """See that the connection lives, and take locks back that sends are open under."""
-        if self._id is None or self._connection is None:
+        connection = self._connection
+        if connection is None:
             await self._take()
             return
         try:
-            await self._connection.execute("select 1")
+            await connection.execute("select 1")
             for former in {*self._open.values()} - self._held:
-                await self._take_back(self._connection, former)
+                await self._take_back(connection, former)
         except Exception:
-            self._lose(self._connection)
+            self._lose(connection)
+            connection.terminate()
             raise
 
     async def _take(self) -> None:
@@ -161,6 +165,9 @@ class Worker:
                 assert row is not None
                 self._last_id = row["id"]
                 self._held.add(row["id"])
+        except asyncio.CancelledError:
+            connection.terminate()
+            raise
         except Exception as error:
             connection.terminate()
             raise LedgerUnavailable(f"no worker's lock could be taken ({type(error).__name__})") from error

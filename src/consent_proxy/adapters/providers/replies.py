@@ -1,10 +1,12 @@
 """Reading what a provider said: within a limit, as strict JSON, and never as anything it should not have said."""
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Never
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -13,6 +15,8 @@ from consent_proxy.adapters.http_errors import ReplyEncoded, ReplyTooLarge
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Answered, OutcomeState, Unanswered
+
+logger = logging.getLogger(__name__)
 
 #: Pictures may come inline, as data URIs; more than this is no JSON result any more. In bytes.
 REPLY_LIMIT = 32 * 1024 * 1024
@@ -65,7 +69,10 @@ async def ask(
         )
     except httpx.TransportError as error:
         return unanswered(error)
-    return await _read(response)
+    reply = await _read(response)
+    if isinstance(reply, Reply) and reply.problem is Reason.PROVIDER_REFUSED:
+        logger.warning("%s refused a request with status %d", urlsplit(url).hostname, reply.status)
+    return reply
 
 
 def unanswered(error: httpx.TransportError) -> Unanswered:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 # Longer than anybody may take to start or to stop a server.
 _TURN_WITHIN = READY_WITHIN + 120.0
 _WATCH_EVERY = 0.25
-_WATCH_AFTER_FAILURE = 5.0
+_WATCH_AFTER_FAILURE = 2.0
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -93,6 +93,8 @@ class Cluster:
         if os.getpid() != self._process or self._leaving.is_set() or find_postmaster(self._folder):
             return False
         with alone(self._folder.starting, within=_TURN_WITHIN):
+            if self._leaving.is_set():
+                return False
             before = find_postmaster(self._folder)
             self._address = start_or_adopt(
                 self._folder, binaries=self._binaries, settings=self._settings, earlier=self._address.socket

@@ -39,14 +39,14 @@ class Address:
 def prepare_roles(address: Address) -> None:
     """Make the two roles and the service's database where they are missing. A crash on the way is made good next time.
 
-    Raises EmbeddedPostgresError when the server does not let us in.
+    Raises EmbeddedPostgresError when the password is wrong, and whatever asyncpg raises when the server dies meanwhile.
     """
     try:
         _as_superuser(address, lambda connection: _prepare(connection, address.passwords))
-    except (OSError, asyncpg.PostgresError) as problem:
+    except asyncpg.InvalidPasswordError as problem:
         raise EmbeddedPostgresError(
-            f"The server at {address.socket} runs but does not let us in ({type(problem).__name__}). The file"
-            " passwords.json beside it must be the one that was written when the database was made."
+            f"The server at {address.socket} does not take our password. The file passwords.json in the data folder"
+            " must be the one that was written when the database was made: put it back from a backup."
         ) from problem
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataFolder:
     """The folder given to the server. Only `cluster`, `staging` and `socket` belong to the server's account."""
 
@@ -56,4 +56,4 @@ class DataFolder:
 def open_folder(root: Path) -> DataFolder:
     """The layout below `root`, which is made where it is missing: closed to others, or, as root, only passable."""
     root.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
-    return DataFolder(root.resolve())
+    return DataFolder(root=root.resolve())

@@ -8,7 +8,7 @@ from consent_proxy.adapters.postgres.embedded.accounts import choose_account
 from consent_proxy.adapters.postgres.embedded.binaries import Binaries
 from consent_proxy.adapters.postgres.embedded.creation import check_version, create_cluster
 from consent_proxy.adapters.postgres.embedded.databases import Address, prepare_roles
-from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
+from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError, ServerKilledError
 from consent_proxy.adapters.postgres.embedded.folder import DataFolder
 from consent_proxy.adapters.postgres.embedded.locks import handed_on, is_free
 from consent_proxy.adapters.postgres.embedded.passwords import SUPERUSER, keep_passwords
@@ -23,6 +23,7 @@ from consent_proxy.adapters.postgres.embedded.sockets import prepare_socket_fold
 
 # Backends whose postmaster was killed end when they next wait for something.
 _ORPHANS_GONE_WITHIN = 30.0
+_REACHED_WITHIN = 15.0
 _PAUSE = 0.02
 
 
@@ -37,9 +38,33 @@ def start_or_adopt(
     if folder.cluster.exists():
         check_version(folder, binaries=binaries)
     passwords = keep_passwords(folder)
-    socket = _adopt(folder) or _start(folder, binaries, settings, passwords[SUPERUSER], earlier)
+    deadline = time.monotonic() + _REACHED_WITHIN
+    while isinstance(reached := _reach(folder, binaries, settings, passwords, earlier), Exception):
+        if time.monotonic() > deadline:
+            raise EmbeddedPostgresError(f"The server dies again and again. {reached}") from reached
+        time.sleep(_PAUSE)
+    return reached
+
+
+def _reach(
+    folder: DataFolder,
+    binaries: Binaries,
+    settings: Mapping[str, str],
+    passwords: Mapping[str, str],
+    earlier: Path | None,
+) -> Address | Exception:
+    """The address of a server with its roles, or what became of it meanwhile: another one may do better."""
+    try:
+        socket = _adopt(folder) or _start(folder, binaries, settings, passwords[SUPERUSER], earlier)
+    except ServerKilledError as killed:
+        return killed
     address = Address(socket=socket, passwords=passwords)
-    prepare_roles(address)
+    try:
+        prepare_roles(address)
+    except EmbeddedPostgresError:
+        raise
+    except Exception as problem:  # noqa: BLE001 - asyncpg has many words for a lost connection
+        return problem
     return address
 
 

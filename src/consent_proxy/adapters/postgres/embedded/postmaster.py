@@ -11,7 +11,7 @@ from pathlib import Path
 
 from consent_proxy.adapters.postgres.embedded.accounts import Account
 from consent_proxy.adapters.postgres.embedded.binaries import Binaries
-from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
+from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError, ServerKilledError
 from consent_proxy.adapters.postgres.embedded.folder import DataFolder
 from consent_proxy.adapters.postgres.embedded.sockets import PORT
 
@@ -143,12 +143,15 @@ def _await_ready(folder: DataFolder, process: "subprocess.Popen[str]", log_begin
         return
     if process.poll() is None:
         process.send_signal(signal.SIGQUIT)
-        process.wait(STOPPED_WITHIN)
+        _wait_until(lambda: process.poll() is not None, within=STOPPED_WITHIN)
     with folder.log.open(errors="replace") as log:
         log.seek(log_begins_at)
         said = log.read()[-2000:].strip()
     ended = f"ended with status {process.returncode}" if in_time else f"was not ready within {READY_WITHIN:.0f} seconds"
-    raise EmbeddedPostgresError(f"The server on {folder.cluster} {ended}. Its log, {folder.log}, says: {said}")
+    was_killed = in_time and process.returncode < 0
+    raise (ServerKilledError if was_killed else EmbeddedPostgresError)(
+        f"The server on {folder.cluster} {ended}. Its log, {folder.log}, says: {said}"
+    )
 
 
 def _is_alive(pid: int) -> bool:
@@ -156,7 +159,7 @@ def _is_alive(pid: int) -> bool:
     if child is not None and parent == os.getpid():
         if child.poll() is None:
             return True
-        del _children[pid]
+        _children.pop(pid, None)
     return _exists(pid) and _command_line(pid) != ""  # a dead child that its parent has not waited for has none
 
 

@@ -1,0 +1,140 @@
+"""What a person reads at the end, and what a program reads."""
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.rounds import CONNECTIONS, MANY, ONE, PASS_THROUGH, SERVICE, STUB, Comparison, Row, Spread
+from benchmarks.service import Record
+
+#: What this project aims for (README.md beside this file); nothing fails where it is missed.
+LEAST_RATIO = 3.0
+MOST_ADDED_MS = 4.0
+
+_TITLES = {
+    STUB: "the stub, directly",
+    PASS_THROUGH: "a hand-written pass-through",
+    SERVICE: "consent-proxy, in full",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One benchmark: how it was run, what was measured, and what was counted at both ends."""
+
+    rounds: int
+    seconds: int
+    request_bytes: int
+    answer_bytes: int
+    rows: list[Row]
+    comparison: Comparison
+    received: int
+    record: Record
+
+    @property
+    def flaws(self) -> list[str]:
+        """Why the numbers do not hold, if they do not."""
+        found = [
+            f"{_TITLES[row.target]} at {row.connections}: {row.failed} answers of 400 and above, {row.broken} broken"
+            for row in self.rows
+            if row.failed or row.broken
+        ]
+        if self.record.transfers != self.received:
+            found.append(f"{self.record.transfers:,} transfers are on record, {self.received:,} requests went out")
+        if self.record.outcomes["delivered"] != self.record.transfers:
+            states = ", ".join(f"{count:,} {state}" for state, count in sorted(self.record.outcomes.items()))
+            found.append(f"not every outcome is delivered: {states}")
+        if self.record.narrowed != self.record.transfers:
+            found.append(f"only {self.record.narrowed:,} of {self.record.transfers:,} transfers say what was dropped")
+        return found
+
+
+def as_text(report: Report) -> str:
+    """The whole report, at most 110 columns wide."""
+    each = f"{report.rounds} rounds of {report.seconds} s" if report.rounds > 1 else f"1 round of {report.seconds} s"
+    return "\n".join(
+        [
+            f"One worker, one wrk thread, {each} each, interleaved: the median (lowest–highest).",
+            f"{report.request_bytes:,} bytes in, {report.answer_bytes:,} out. {_machine()}",
+            "",
+            *_measurements(report.rows),
+            *_comparison(report.comparison),
+            "",
+            *_counted(report),
+        ]
+    )
+
+
+def as_document(report: Report) -> dict[str, Any]:
+    """The same as JSON."""
+    comparison = report.comparison
+    return {
+        "machine": {"system": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
+        "workers": 1,
+        "rounds": report.rounds,
+        "seconds": report.seconds,
+        "request_bytes": report.request_bytes,
+        "answer_bytes": report.answer_bytes,
+        "rows": [asdict(row) for row in report.rows],
+        "service_through_pass_through": {str(count): asdict(spread) for count, spread in comparison.ratio.items()},
+        "added_ms_at_one_connection": {target: asdict(spread) for target, spread in comparison.added_ms.items()},
+        "aims": {"service_through_pass_through": LEAST_RATIO, "added_ms_at_one_connection": MOST_ADDED_MS},
+        "record": {
+            "requests_received": report.received,
+            "transfers": report.record.transfers,
+            "outcomes": dict(report.record.outcomes),
+            "narrowed": report.record.narrowed,
+        },
+        "flaws": report.flaws,
+    }
+
+
+def _measurements(rows: list[Row]) -> list[str]:
+    lines = []
+    for connections in CONNECTIONS:
+        at = f"{connections} connection{'s' if connections > 1 else ''}"
+        lines.append(f"{at:<28}{'requests/s':>26}{'p50 ms':>24}{'p99 ms':>26}")
+        lines += [
+            f"  {_TITLES[row.target]:<27}"
+            f"{_cell(row.per_second, digits=0):>25}{_cell(row.p50_ms):>24}{_cell(row.p99_ms):>26}"
+            for row in rows
+            if row.connections == connections
+        ]
+        lines.append("")
+    return lines
+
+
+def _comparison(comparison: Comparison) -> list[str]:
+    ratio, added = comparison.ratio[MANY], comparison.added_ms[SERVICE]
+    return [
+        f"{'consent-proxy beside the others':<53}{'aim':>24}",
+        f"  {'÷ pass-through, requests/s at 32 connections':<48}{_cell(ratio, digits=1, unit='×'):>23}"
+        f"    at least {LEAST_RATIO:.0f}×: {_verdict(met=ratio.median >= LEAST_RATIO)}",
+        f"  {'÷ pass-through, requests/s at 1 connection':<48}{_cell(comparison.ratio[ONE], digits=1, unit='×'):>23}",
+        f"  {'median delay added to the stub at 1 connection':<48}{_cell(added, unit=' ms'):>23}"
+        f"    below {MOST_ADDED_MS:.0f} ms: {_verdict(met=added.median < MOST_ADDED_MS)}",
+        f"  {'the same, of the pass-through':<48}{_cell(comparison.added_ms[PASS_THROUGH], unit=' ms'):>23}",
+    ]
+
+
+def _counted(report: Report) -> list[str]:
+    if report.flaws:
+        return ["These numbers do not hold:", *(f"  - {flaw}" for flaw in report.flaws)]
+    return [
+        f"Counted afterwards, warm-up included: the stub received {report.received:,} requests from the service; its",
+        f"record, read back as the auditor, holds {report.record.transfers:,} transfers, every one delivered and every one with the",
+        "field the model does not take dropped. So each was decided, narrowed and durably recorded before it left.",
+    ]
+
+
+def _cell(spread: Spread, *, digits: int = 2, unit: str = "") -> str:
+    return f"{spread.median:,.{digits}f}{unit} ({spread.lowest:,.{digits}f}–{spread.highest:,.{digits}f})"
+
+
+def _verdict(*, met: bool) -> str:
+    return "met" if met else "not met"
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}."

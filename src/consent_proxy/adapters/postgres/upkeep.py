@@ -1,0 +1,17 @@
+"""What the tables need every day: partitions ahead of time, and rows that have run out taken away."""
+
+from consent_proxy.adapters.postgres.connections import Database
+
+#: Days an output stays known after its address has expired, so that the answer can say that it has.
+_OUTPUTS_KEPT = 30
+
+
+async def maintain(database: Database) -> int:
+    """Make the coming months' partitions and forget what expired; how many partitions were made.
+
+    To be called daily, by any number of replicas. Raises ``LedgerUnavailable``.
+    """
+    made: int = await database.fetchval("select ensure_partitions()")
+    await database.execute("delete from token_revocations where expires_at < now() - interval '1 day'")
+    await database.execute("delete from outputs where expires_at < now() - $1 * interval '1 day'", _OUTPUTS_KEPT)
+    return made

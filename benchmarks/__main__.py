@@ -44,25 +44,34 @@ class Stage:
 @contextmanager
 def stage(folder: Path) -> Iterator[Stage]:
     """Everything that has to run, until the block ends. The stub tells its callers apart by the path's first part."""
-    stub, passes, serves = (f"http://127.0.0.1:{free_port()}" for _ in TARGETS)
-    python, port = sys.executable, lambda url: url.rpartition(":")[2]
+    ports = {target: free_port() for target in TARGETS}
+    stub, passes, serves = (f"http://127.0.0.1:{port}" for port in ports.values())
+    python = sys.executable
     plain = plain_environment()
     with (
         running(
-            [python, "-m", "benchmarks.stub", port(stub)],
+            [python, "-m", "benchmarks.stub", str(ports[STUB])],
             environment=plain,
             log=folder / "stub.log",
             ready_url=f"{stub}/received",
             within=_STARTED_WITHIN,
         ),
         running(
-            [python, "-m", "uvicorn", "benchmarks.passthrough:app", "--port", port(passes), "--no-access-log"],
+            [
+                python,
+                "-m",
+                "uvicorn",
+                "benchmarks.passthrough:app",
+                "--port",
+                str(ports[PASS_THROUGH]),
+                "--no-access-log",
+            ],
             environment=plain | {"UPSTREAM_URL": f"{stub}/{PASS_THROUGH}", "UPSTREAM_KEY": "stub:key"},
             log=folder / "pass-through.log",
             ready_url=f"{passes}/docs",
             within=_STARTED_WITHIN,
         ),
-        service(port=int(port(serves)), run_url=f"{stub}/{SERVICE}", folder=folder),
+        service(port=ports[SERVICE], run_url=f"{stub}/{SERVICE}", folder=folder),
     ):
         yield Stage(
             run_urls={
@@ -113,7 +122,7 @@ def bench(*, rounds: int, seconds: int, as_json: bool) -> None:
     if shutil.which("wrk") is None:
         raise click.ClickException("wrk is needed: apt install wrk, or brew install wrk")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    length = rounds * len(TARGETS) * len(CONNECTIONS) * (seconds + _PAUSE) + len(TARGETS) * (WARM_UP + 2)
+    length = rounds * len(TARGETS) * len(CONNECTIONS) * (seconds + _PAUSE) + len(TARGETS) * (WARM_UP + 1 + 2 * _PAUSE)
     _say(f"this takes about {length + 15:.0f} seconds")
     try:
         with tempfile.TemporaryDirectory(prefix="consent-proxy-bench-", dir=_disk()) as folder:

@@ -69,11 +69,12 @@ def running(
 
 def _await_ready(process: "subprocess.Popen[bytes]", *, ready_url: str, within: float, log: Path) -> None:
     deadline = time.monotonic() + within
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            if httpx.get(ready_url, trust_env=False).is_success:
-                return
-        time.sleep(_PAUSE)
+    with httpx.Client(trust_env=False) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                if client.get(ready_url).is_success:
+                    return
+            time.sleep(_PAUSE)
     ended = f"was not ready within {within:.0f} s" if process.poll() is None else f"ended with {process.returncode}"
     said = log.read_text(errors="replace")[-_SAID_AT_MOST:].strip()
     raise BenchmarkFailed(f"{Path(str(process.args[0])).name} {ended}. It said:\n{said}")  # type: ignore[index]

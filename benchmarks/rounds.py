@@ -56,7 +56,7 @@ class Comparison:
 
 
 def measure(load: Load, *, rounds: int, seconds: int, warm_up: int, say: Callable[[str], None]) -> Runs:
-    """Warm every target up, then run the rounds. The order within a round turns, so that no target has the best place."""
+    """Warm every target up, then run the rounds; the order turns, so that no target always has the best place."""
     for target in TARGETS:
         say(f"warming up: {target} …")
         load(target, MANY, warm_up)

@@ -13,6 +13,8 @@ import httpx
 
 from benchmarks.load import UNLISTED_FIELD
 from benchmarks.processes import BenchmarkFailed, plain_environment, running
+from consent_proxy.adapters.postgres.embedded.folder import open_folder
+from consent_proxy.adapters.postgres.embedded.postmaster import stop_postmaster
 
 ADMIN_KEY = "bench-admin-key-of-this-run-only"
 
@@ -37,7 +39,7 @@ class Record:
 
 @contextmanager
 def service(*, port: int, run_url: str, folder: Path) -> Iterator[str]:
-    """Serve on ``port`` with a Postgres of its own under ``folder``; fal's run host is at ``run_url``. Yields its URL."""
+    """Serve on ``port``, a Postgres of its own below ``folder``, fal's run host at ``run_url``. Yields our address."""
     url = f"http://127.0.0.1:{port}"
     environment = plain_environment() | {
         "CONSENT_PROXY_DATA_DIR": str(folder / "data"),
@@ -46,15 +48,26 @@ def service(*, port: int, run_url: str, folder: Path) -> Iterator[str]:
         "CONSENT_PROXY_FAL__RUN_URL": run_url,
         "CONSENT_PROXY_REPLICATE__TOKEN": "unused",  # or the sandbox would run beside the service and take its time
     }
-    command = [Path(sys.executable).with_name("consent-proxy"), "serve", "--port", str(port), "--workers", "1"]
-    with running(
-        command,
-        environment=environment,
-        log=folder / "service.log",
-        ready_url=f"{url}/readyz",
-        within=_READY_WITHIN,
-    ):
-        yield url
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("consent-proxy"),
+        "serve",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    try:
+        with running(
+            command,
+            environment=environment,
+            log=folder / "service.log",
+            ready_url=f"{url}/readyz",
+            within=_READY_WITHIN,
+        ):
+            yield url
+    finally:
+        # The service stops its Postgres; one that it left behind would lose its folder next.
+        stop_postmaster(open_folder(folder / "data" / "postgres"))
 
 
 def grant(url: str, subjects: Sequence[str]) -> None:

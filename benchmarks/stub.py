@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from typing import cast
 
 import httptools
 import uvloop
@@ -48,8 +49,7 @@ class Stub(asyncio.Protocol):
         self._answers: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None

@@ -5,13 +5,15 @@ import platform
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.rounds import CONNECTIONS, MANY, ONE, PASS_THROUGH, SERVICE, STUB, Comparison, Row, Spread
+from benchmarks.load import UNLISTED_FIELD
+from benchmarks.rounds import CONNECTIONS, PASS_THROUGH, SERVICE, STUB, Comparison, Row, Spread
 from benchmarks.service import Record
 
 #: What this project aims for (README.md beside this file); nothing fails where it is missed.
 LEAST_RATIO = 3.0
 MOST_ADDED_MS = 4.0
 
+_VERDICT = {True: ": met", False: ": not met", None: ""}
 _TITLES = {
     STUB: "the stub, directly",
     PASS_THROUGH: "a hand-written pass-through",
@@ -55,7 +57,7 @@ def as_text(report: Report) -> str:
     each = f"{report.rounds} rounds of {report.seconds} s" if report.rounds > 1 else f"1 round of {report.seconds} s"
     return "\n".join(
         [
-            f"One worker, one wrk thread, {each} each, interleaved: the median (lowest–highest).",
+            f"One worker, one wrk thread, {each} each, interleaved: the median (lowest-highest).",
             f"{report.request_bytes:,} bytes in, {report.answer_bytes:,} out. {_machine()}",
             "",
             *_measurements(report.rows),
@@ -106,15 +108,21 @@ def _measurements(rows: list[Row]) -> list[str]:
 
 
 def _comparison(comparison: Comparison) -> list[str]:
-    ratio, added = comparison.ratio[MANY], comparison.added_ms[SERVICE]
+    many, one = (comparison.ratio[connections] for connections in CONNECTIONS)
+    ours, theirs = comparison.added_ms[SERVICE], comparison.added_ms[PASS_THROUGH]
+    told = [
+        ("requests/s at 32 connections ÷ the pass-through's", _cell(many), f"at least {LEAST_RATIO:.0f}"),
+        ("requests/s at 1 connection ÷ the pass-through's", _cell(one), ""),
+        ("p50 at 1 connection, ms over the stub's", _cell(ours), f"below {MOST_ADDED_MS:.0f}"),
+        ("the pass-through's p50, ms over the stub's", _cell(theirs), ""),
+    ]
+    met = [many.median >= LEAST_RATIO, None, ours.median < MOST_ADDED_MS, None]
     return [
-        f"{'consent-proxy beside the others':<53}{'aim':>24}",
-        f"  {'÷ pass-through, requests/s at 32 connections':<48}{_cell(ratio, digits=1, unit='×'):>23}"
-        f"    at least {LEAST_RATIO:.0f}×: {_verdict(met=ratio.median >= LEAST_RATIO)}",
-        f"  {'÷ pass-through, requests/s at 1 connection':<48}{_cell(comparison.ratio[ONE], digits=1, unit='×'):>23}",
-        f"  {'median delay added to the stub at 1 connection':<48}{_cell(added, unit=' ms'):>23}"
-        f"    below {MOST_ADDED_MS:.0f} ms: {_verdict(met=added.median < MOST_ADDED_MS)}",
-        f"  {'the same, of the pass-through':<48}{_cell(comparison.added_ms[PASS_THROUGH], unit=' ms'):>23}",
+        f"{'consent-proxy beside the others':<53}{'':>25}  aim",
+        *(
+            f"  {what:<51}{cell:>25}  {aim}{_VERDICT[reached]}".rstrip()
+            for (what, cell, aim), reached in zip(told, met, strict=True)
+        ),
     ]
 
 
@@ -122,18 +130,16 @@ def _counted(report: Report) -> list[str]:
     if report.flaws:
         return ["These numbers do not hold:", *(f"  - {flaw}" for flaw in report.flaws)]
     return [
-        f"Counted afterwards, warm-up included: the stub received {report.received:,} requests from the service; its",
-        f"record, read back as the auditor, holds {report.record.transfers:,} transfers, every one delivered and every one with the",
-        "field the model does not take dropped. So each was decided, narrowed and durably recorded before it left.",
+        f"Counted at both ends, warm-up included: the stub received {report.received:,} requests from the service;",
+        f"read back as the auditor, the record holds {report.record.transfers:,} transfers, each of them delivered and",
+        f'without "{UNLISTED_FIELD}", which the model does not take. So every check was on for every request.',
     ]
 
 
-def _cell(spread: Spread, *, digits: int = 2, unit: str = "") -> str:
-    return f"{spread.median:,.{digits}f}{unit} ({spread.lowest:,.{digits}f}–{spread.highest:,.{digits}f})"
-
-
-def _verdict(*, met: bool) -> str:
-    return "met" if met else "not met"
+def _cell(spread: Spread, *, digits: int = 2) -> str:
+    if spread.lowest == spread.highest:
+        return f"{spread.median:,.{digits}f}"
+    return f"{spread.median:,.{digits}f} ({spread.lowest:,.{digits}f}-{spread.highest:,.{digits}f})"
 
 
 def _machine() -> str:

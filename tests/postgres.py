@@ -20,6 +20,8 @@ from consent_proxy.adapters.postgres.embedded.passwords import OWNER, SERVICE, S
 from consent_proxy.adapters.postgres.migrate import migrate
 
 TEMPLATE = "migrated"
+#: It skips syncing: what a test kills is the server, never the machine. It can say in which order commits came.
+SETTINGS = {"fsync": "off", "track_commit_timestamp": "on"}
 DEBIAN_15 = DEBIAN / "15" / "bin"
 
 _number = count(1)
@@ -59,11 +61,11 @@ def debian_binaries() -> Binaries:
 
 @contextmanager
 def serving(binaries: Binaries) -> Iterator[Cluster]:
-    """A server with nothing in it. It skips syncing: what a test kills is the server, never the machine."""
+    """A server with nothing in it."""
     folder = Path(tempfile.mkdtemp(prefix="cp-"))
     folder.chmod(0o755)
     try:
-        with start_cluster(folder / "data", binaries=binaries, settings={"fsync": "off"}) as cluster:
+        with start_cluster(folder / "data", binaries=binaries, settings=SETTINGS) as cluster:
             yield cluster
     finally:
         shutil.rmtree(folder)

@@ -226,7 +226,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
         clock = SystemClock()
-        log = await open_transfer_log(url, clock=clock, send_within=settings.send_within, database=database)
+        log = await open_transfer_log(database, clock=clock, send_within=settings.send_within)
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from consent_proxy.api import (
+    check,
     consent,
     contracts,
     disclosures,
@@ -22,6 +23,7 @@ from consent_proxy.api import (
     models,
     outputs,
     replicate,
+    reserved,
     tokens,
     transfers,
 )
@@ -52,8 +54,9 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
     )
     for surface in (fal, replicate, outputs):
         app.router.routes.extend(surface.routes())
-    for resource in (disclosures, contracts, consent, tokens, keys, transfers, models, health):
+    for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, health):
         app.include_router(resource.router)
+    app.router.routes.extend(reserved.routes())
     _add_handlers(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

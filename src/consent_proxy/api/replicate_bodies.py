@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import RequestHead
 from consent_proxy.api.surface import strict
-from consent_proxy.api.surface_replies import top_level
+from consent_proxy.api.surface_replies import printable
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 
@@ -40,7 +40,7 @@ def read_prediction(body: Mapping[str, Json], head: RequestHead, *, version_expe
     if not isinstance(given, dict):
         raise Problem(Reason.BODY_INVALID, "'input' has to be an object")
     known = _KNOWN if version_expected else _KNOWN - {"version"}
-    dropped = top_level([name for name in body if name not in known])
+    dropped = printable([name for name in body if name not in known])
     if dropped and strict(head):
         raise Problem(
             Reason.FIELD_NOT_PERMITTED,

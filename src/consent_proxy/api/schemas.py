@@ -333,3 +333,23 @@ class ReadyOut(Outbound):
 
     status: Literal["ready", "not-ready"]
     warnings: list[str]
+
+
+class CheckIn(Inbound):
+    """What one would send: the model's input as its SDK takes it; ``purpose`` tells two manifests of one id apart."""
+
+    provider: Name
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    input: dict[str, Any]
+    purpose: Purpose | None = None
+
+
+class CheckOut(Outbound):
+    """What would happen. ``reason``, ``detail`` and ``paths`` are of a refusal."""
+
+    decision: Literal["permit", "refusal"]
+    reason: str | None
+    detail: str | None
+    paths: list[str]
+    would_send: list[str]
+    would_drop: list[dict[str, Any]]

@@ -14,7 +14,8 @@ from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Answer, Answered, OutcomeState, Unanswered
 
-_TOP_LEVEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_PART = r"(?:[A-Za-z_][A-Za-z0-9_]{0,39}(?:\[\])?|~)"
+_NAME = re.compile(rf"{_PART}(?:\.{_PART}){{0,7}}")
 _URL = re.compile(r"https?://[^\s/?#]+[^ ]*", re.IGNORECASE)
 
 
@@ -53,16 +54,15 @@ def usable(answer: Answer, *, transfer_id: UUID, sent: str | None = None) -> Ans
 def transfer_headers(forwarded: Forwarded, *, dropped_before: Iterable[str] = ()) -> dict[str, str]:
     """What every reply to a sending carries: the transfer's id and the names of what stayed here."""
     headers = {"consent-transfer-id": str(forwarded.transfer_id), "cache-control": "no-store"}
-    paths = [*dropped_before, *(dropped.path for dropped in forwarded.payload.fields_dropped)]
-    if paths:
-        headers["consent-fields-dropped"] = ", ".join(top_level(paths))
+    names = [*dropped_before, *(dropped.path for dropped in forwarded.payload.fields_dropped)]
+    if names:
+        headers["consent-fields-dropped"] = ", ".join(printable(names))
     return headers
 
 
-def top_level(paths: Iterable[str]) -> list[str]:
-    """The topmost name of each path, once; ``~`` for one that is no plain name."""
-    names = (_TOP_LEVEL.match(path) for path in paths)
-    return list(dict.fromkeys(name.group() if name is not None else "~" for name in names))
+def printable(names: Iterable[str]) -> list[str]:
+    """Names of fields as a header may show them, each once; ``~`` for one that is more than a name."""
+    return list(dict.fromkeys(name if _NAME.fullmatch(name) is not None else "~" for name in names))
 
 
 def on_our_side(value: Json, *, capabilities: Mapping[str, str], public_url: str, kept: tuple[str, ...] = ()) -> Json:

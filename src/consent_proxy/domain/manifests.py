@@ -226,7 +226,7 @@ def _place_of(node: _Node) -> Field:
     return replace(
         entry,
         members=members,
-        # An array goes whole or not at all: what bars one item bars it, and only then is it asked if it can be spared.
+        # An array is never shortened: what bars an item bars the array.
         items=replace(items, required=True),
         required=entry.required or items.required,
         max_items=items.max_items,

@@ -56,11 +56,11 @@ def minimise(
 ) -> MinimisedPayload | Refusal:
     """Keep of an input what the manifest lists and the permit covers.
 
-    The input is not changed, and never raises: unlisted parts are not even looked into, and listed ones only as deep
-    as the manifest goes. What is listed and not permitted is dropped; where the object or array around it cannot do
-    without it, that goes with it, and where the model cannot, the request is refused. An array goes whole or not at
-    all. ``null`` counts as not sent, and so does an object or array with nothing left in it. Whether a required field
-    is missing is for the provider to say: it answers 422, and nothing has left that should not.
+    It changes no input and raises for none: unlisted parts are not even looked into, and listed ones only as deep as
+    the manifest goes. What is listed and not permitted is dropped; where the object or array around it cannot do
+    without, that is dropped with it, and where the model cannot, the request is refused. Arrays are never shortened.
+    ``null`` counts as not sent, and so does an object or array with nothing left in it. Whether a required field is
+    missing is for the provider to say: it answers 422, and nothing has left that should not.
 
     ``pseudonym`` stands in for any identifier. ``strict`` refuses instead of dropping. A refusal has one reason: first
     ``field-not-permitted``, then ``media-source-not-allowed``, then ``value-not-allowed``, and names all paths of it.
@@ -135,8 +135,11 @@ def _array(place: Field, item: Field, value: list[Json], terms: _Terms) -> _Part
     if any(entry is None for entry in value):
         return _not_allowed(place, "has to have no null in it")
     parts = [_part(item, entry, terms) for entry in value]
-    kept: list[Json] = [part.value for part in parts]
-    return _joined([] if None in kept else kept, parts)
+    if all(part.value is None for part in parts):
+        return _joined([], parts)
+    # An item of which nothing is left keeps its place: what comes after it must not move up.
+    kept = [part.value if part.value is not None else _emptied(entry) for part, entry in zip(parts, value, strict=True)]
+    return _joined(kept, parts)
 
 
 def _value(place: Field, value: Json, terms: _Terms) -> _Part:
@@ -166,6 +169,10 @@ def _dropped(place: Field, reason: DropReason) -> _Part:
 
 def _not_allowed(place: Field, fault: str) -> _Part:
     return _Part(unfit=(Unfit(reason=Reason.VALUE_NOT_ALLOWED, path=place.path, fault=fault),))
+
+
+def _emptied(value: Json) -> Json:
+    return {} if isinstance(value, dict) else []
 
 
 def _plain(key: str) -> str:

@@ -190,6 +190,13 @@ def test_an_object_or_array_with_nothing_left_in_it_is_not_sent(empty: dict[str,
     assert minimised(empty).body == {}
 
 
+def test_an_item_of_which_nothing_is_left_keeps_its_place() -> None:
+    result = minimised({"loras": [{"weight_name": SECRET}, {"path": "owner/public-style"}]})
+
+    assert result.body == {"loras": [{}, {"path": "owner/public-style"}]}
+    assert result.fields_dropped == dropped("loras[].weight_name")
+
+
 def test_what_passes_data_onward_never_leaves_whatever_the_permit_says() -> None:
     permit = a_permit(categories=frozenset(DataCategory))
 

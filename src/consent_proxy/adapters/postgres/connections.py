@@ -1,6 +1,7 @@
 """The pool of connections to the ledger: how they are opened, lent, and what their failures are called."""
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
@@ -66,8 +67,9 @@ class Database:
     is away, and it recovers by itself when the server is back.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", backends: dict[int, Backend]) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, url: str, backends: dict[int, Backend]) -> None:
         self._pool = pool
+        self._url = url
         self._backends = backends
 
     @asynccontextmanager
@@ -83,8 +85,8 @@ class Database:
             yield connection
         except Exception as error:
             if _is_unanswered(error):
-                connection.terminate()
-            if connection.is_closed() or _is_the_servers(error):
+                _throw_away(connection)
+            if is_lost(connection) or _is_the_servers(error):
                 raise LedgerUnavailable(f"the database failed ({type(error).__name__})") from error
             raise
         finally:
@@ -118,6 +120,15 @@ class Database:
         async with self.acquire() as connection:
             return await connection.execute(query, *values)
 
+    async def connect(self) -> RawConnection:
+        """Open a connection of the asker's own, outside of the pool. Raises ``LedgerUnavailable``."""
+        try:
+            return await asyncpg.connect(
+                self._url, timeout=ACQUIRE_WITHIN, command_timeout=ANSWER_WITHIN, server_settings=_SETTINGS
+            )
+        except Exception as error:
+            raise LedgerUnavailable(f"no connection to the database ({type(error).__name__})") from error
+
     def backend(self, connection: Connection) -> Backend:
         """The server process behind a lent connection."""
         return self._backends[connection.get_server_pid()]
@@ -134,7 +145,15 @@ class Database:
         try:
             await self._pool.release(connection, timeout=ACQUIRE_WITHIN)
         except Exception:  # noqa: BLE001 - a connection that cannot be given back is thrown away
-            connection.terminate()
+            _throw_away(connection)
+
+
+def is_lost(connection: Connection) -> bool:
+    """Whether a lent connection is no more. The pool takes one that breaks away from under whoever holds it."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def open_database(url: str, *, size: int = 12) -> Database:
@@ -158,17 +177,7 @@ async def open_database(url: str, *, size: int = 12) -> Database:
         command_timeout=ANSWER_WITHIN,
         server_settings=_SETTINGS,
     )
-    return Database(pool, backends)
-
-
-async def connect(url: str) -> RawConnection:
-    """One connection outside of any pool, with the same settings. Raises ``LedgerUnavailable``."""
-    try:
-        return await asyncpg.connect(
-            url, timeout=ACQUIRE_WITHIN, command_timeout=ANSWER_WITHIN, server_settings=_SETTINGS
-        )
-    except Exception as error:
-        raise LedgerUnavailable(f"no connection to the database ({type(error).__name__})") from error
+    return Database(pool, url=url, backends=backends)
 
 
 async def use_json(connection: RawConnection) -> None:
@@ -180,6 +189,11 @@ async def use_json(connection: RawConnection) -> None:
 
 async def _leave_as_it_is(_connection: RawConnection) -> None:
     """The usual reset would be a round trip for nothing: nothing of ours outlives a transaction in a session."""
+
+
+def _throw_away(connection: Connection) -> None:
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 def _is_unanswered(error: Exception) -> bool:

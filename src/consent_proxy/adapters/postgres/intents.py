@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from consent_proxy.adapters.postgres.batches import Batches
-from consent_proxy.adapters.postgres.connections import Connection, Database, encode_json, open_database
+from consent_proxy.adapters.postgres.connections import Backend, Connection, Database, encode_json, is_lost
 from consent_proxy.adapters.postgres.doubts import Doubts
 from consent_proxy.adapters.postgres.outcomes import OutcomeWriter, RefusalWriter
 from consent_proxy.adapters.postgres.transfer_records import intent_details
@@ -117,11 +117,12 @@ class PostgresTransferLog:
     async def _insert(self, batch: Sequence[_Asked]) -> frozenset[UUID]:
         columns = [*_keys([asked.intent for asked in batch]), [asked.details for asked in batch]]
         async with self._database.acquire() as connection:
+            backend = self._database.backend(connection)
             try:
                 rows = await connection.fetch(_COMMIT, *columns)
             except Exception as error:
                 if not _is_answered(error, connection):
-                    self._doubt([asked.intent.id for asked in batch], connection)
+                    self._doubt([asked.intent.id for asked in batch], backend)
                 raise
         return frozenset(row["id"] for row in rows)
 
@@ -130,9 +131,9 @@ class PostgresTransferLog:
         standing = {row["id"] for row in rows}
         return [recorded.intent.id in standing for recorded in batch]
 
-    def _doubt(self, ids: Sequence[UUID], connection: Connection) -> None:
+    def _doubt(self, ids: Sequence[UUID], backend: Backend) -> None:
         self._doubtful.update(ids)
-        self._doubts.add(ids, backend=self._database.backend(connection))
+        self._doubts.add(ids, backend=backend)
 
     def _closing(self, transfer_id: UUID) -> "Callable[[asyncio.Future[_Answer]], None]":
         """Where it is known that there is no row, nothing is open; doubtful ones are closed with the doubt."""
@@ -169,14 +170,11 @@ class PostgresTransferLog:
         self._outcomes.follow_up(Outcome(transfer_id=recorded.intent.id, seq=1, state=OutcomeState.NOT_DELIVERED))
 
 
-async def open_transfer_log(
-    url: str, *, clock: Clock, send_within: timedelta, database: Database | None = None
-) -> PostgresTransferLog:
-    """Open the log over a database's URL, as a worker of its own; the database may be away. End with ``aclose``."""
-    lent = database if database is not None else await open_database(url)
-    worker = Worker(lent, url=url, clock=clock)
+async def open_transfer_log(database: Database, *, clock: Clock, send_within: timedelta) -> PostgresTransferLog:
+    """Open the log as a worker of its own; the database may be away. Close it, with ``aclose``, before the database."""
+    worker = Worker(database, clock=clock)
     await worker.start()
-    return PostgresTransferLog(lent, worker=worker, clock=clock, send_within=send_within)
+    return PostgresTransferLog(database, worker=worker, clock=clock, send_within=send_within)
 
 
 def _keys(intents: Sequence[Intent]) -> list[list[object]]:
@@ -202,5 +200,5 @@ def _answer(asked: _Asked, committed: frozenset[UUID], *, late: bool, at: dateti
 def _is_answered(error: Exception, connection: Connection) -> bool:
     """Whether it is certain that nothing was committed: the server refused it, or it never left here."""
     if isinstance(error, asyncpg.PostgresError):
-        return not connection.is_closed() and not (error.sqlstate or "").startswith(("57P", "08"))
-    return isinstance(error, ValueError) and not connection.is_closed()
+        return not is_lost(connection) and not (error.sqlstate or "").startswith(("57P", "08"))
+    return isinstance(error, ValueError) and not is_lost(connection)

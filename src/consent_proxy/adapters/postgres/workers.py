@@ -8,7 +8,7 @@ from collections import defaultdict
 from datetime import timedelta
 from uuid import UUID
 
-from consent_proxy.adapters.postgres.connections import Database, RawConnection, connect
+from consent_proxy.adapters.postgres.connections import Database, RawConnection
 from consent_proxy.adapters.postgres.rows import uuid7_floor
 from consent_proxy.adapters.postgres.tables import WORKER_LOCKS
 from consent_proxy.application.ports.platform import Clock
@@ -46,8 +46,8 @@ class Worker:
     wrote `indeterminate`, and their real outcomes come after that and hold.
     """
 
-    def __init__(self, database: Database, *, url: str, clock: Clock) -> None:
-        self._database, self._url, self._clock = database, url, clock
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database, self._clock = database, clock
         self._connection: RawConnection | None = None
         self._id: int | None = None
         self._last_id: int | None = None
@@ -157,7 +157,7 @@ class Worker:
             raise
 
     async def _take(self) -> None:
-        connection = await connect(self._url)
+        connection = await self._database.connect()
         try:
             self._held = set()
             if self._last_id is None or not await self._take_back(connection, self._last_id):

@@ -1,7 +1,6 @@
 """Settings into adapters, adapters into services, services into the app; the only module that knows everyone."""
 
 import asyncio
-import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,19 +25,18 @@ from consent_proxy.adapters.postgres.facts import PostgresFactsSource
 from consent_proxy.adapters.postgres.health import PostgresHealth
 from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_transfer_log
 from consent_proxy.adapters.postgres.jobs import PostgresJobs
+from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.migrate import MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
-from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import maintain
 from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
-from consent_proxy.adapters.secrets import Keyring, SecretsLocked
+from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
 from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
-from consent_proxy.adapters.tokens import JwtTokenSigner
 from consent_proxy.api.app import create_app
 from consent_proxy.api.auth import BOOTSTRAP_CALLER, Door
 from consent_proxy.api.services import Services
@@ -50,8 +48,6 @@ from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavail
 from consent_proxy.domain.callers import Credential, CredentialKind, Role
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 #: How often each process looks after partitions, in seconds.
 MAINTAIN_EVERY = 86_400.0
@@ -194,15 +190,8 @@ def publish_shipped(settings: Settings) -> None:
     asyncio.run(publish())
 
 
-def create_served_app() -> FastAPI:
-    """What each worker process serves, from the environment alone."""
-    settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    return create_service(settings)
-
-
 def create_service(settings: Settings) -> FastAPI:
-    """The application on a database that is up; its lifespan opens and closes everything."""
+    """The application on a migrated database, up or away; its lifespan opens and closes everything."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -225,6 +214,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
+        stack.push_async_callback(keyring.aclose)
         clock = SystemClock()
         log = await open_transfer_log(database, clock=clock, send_within=settings.send_within)
         stack.push_async_callback(log.aclose)
@@ -238,12 +228,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 def _services(
-    settings: Settings, *, database: Database, keyring: Keyring, log: PostgresTransferLog, outbound: Outbound
+    settings: Settings, *, database: Database, keyring: PostgresKeyring, log: PostgresTransferLog, outbound: Outbound
 ) -> Services:
     clock, ids = SystemClock(), Uuid7Identifiers()
     desk = _desk(database, settings)
     subjects = PostgresSubjects(database, digests=keyring)
-    signer = JwtTokenSigner(keyring)
     key = _revealed(settings.bootstrap_admin_key)
     walk = Walk(
         facts=desk.facts,
@@ -265,7 +254,7 @@ def _services(
         output_ttl=settings.output_ttl,
         walk=walk,
         door=Door(
-            signer=signer,
+            signer=keyring,
             facts=desk.facts,
             subjects=subjects,
             clock=clock,
@@ -281,11 +270,11 @@ def _services(
         rulebook=desk.rulebook,
         reader=desk.reader,
         access_log=desk.access_log,
-        health=desk.health,
+        health=HealthWithSecrets(desk.health, keyring=keyring),
         clock=clock,
         ids=ids,
         digests=keyring,
-        signer=signer,
+        signer=keyring,
     )
 
 
@@ -339,15 +328,17 @@ async def _database(url: str) -> AsyncIterator[Database]:
         await database.aclose()
 
 
-async def _keyring(database: Database, settings: Settings) -> Keyring:
+async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
+    keyring = PostgresKeyring(
+        database,
+        secret_key=_revealed(settings.secret_key) or "",
+        previous=[key.get_secret_value() for key in settings.secret_keys_previous],
+    )
     try:
-        return await load_keyring(
-            database,
-            secret_key=_revealed(settings.secret_key) or "",
-            previous=[key.get_secret_value() for key in settings.secret_keys_previous],
-        )
+        await keyring.start()
     except SecretsLocked as error:
         raise StartError(str(error)) from error
+    return keyring
 
 
 async def _publish_shipped(desk: Desk) -> None:

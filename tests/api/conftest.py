@@ -1,6 +1,6 @@
-"""The whole service for every test of this folder that asks for it."""
+"""One service for the tests of this folder, and one of their own for those that change what everybody shares."""
 
+from tests.live import live, live_sandbox, own_live, running_live
 from tests.postgres import postgres
-from tests.served import served, served_database, served_sandbox, served_settings
 
-__all__ = ["postgres", "served", "served_database", "served_sandbox", "served_settings"]
+__all__ = ["live", "live_sandbox", "own_live", "postgres", "running_live"]

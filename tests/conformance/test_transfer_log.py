@@ -1,7 +1,7 @@
 """What every ``TransferLog`` does: records what stands, refuses the rest, loses no outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -13,6 +13,7 @@ from consent_proxy.adapters.postgres.connections import open_database
 from consent_proxy.adapters.postgres.intents import open_transfer_log
 from consent_proxy.adapters.system import SystemClock
 from consent_proxy.application.ports.transfers import TransferLog
+from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.consent import Standing
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.rules import Rules
@@ -76,7 +77,7 @@ class FakeSurroundings:
     async def output_expiries(self, job_id: UUID) -> list[datetime]:
         return [output.expires_at for output in self._jobs._outputs.values() if output.job_id == job_id]
 
-    async def _standings_of(self, subject_ref: SubjectRef) -> dict[object, Standing]:
+    async def _standings_of(self, subject_ref: SubjectRef) -> Mapping[Purpose, Standing]:
         standing = self._standings.get(subject_ref)
         return {standing.purpose: standing} if standing is not None else {}
 

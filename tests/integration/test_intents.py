@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -50,9 +51,11 @@ async def subject_ref(owner: RawConnection) -> SubjectRef:
 async def opened(url: str, *, send_within: timedelta = LONG) -> AsyncIterator[PostgresTransferLog]:
     database = await open_database(url)
     log = await open_transfer_log(database, clock=SystemClock(), send_within=send_within)
-    yield log
-    await log.aclose(within=1)
-    await database.aclose()
+    try:
+        yield log
+    finally:
+        await log.aclose(within=1)
+        await database.aclose()
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ async def test_all_of_a_batch_that_was_not_answered_count_as_not_begun(
     answers = await asyncio.gather(*map(wired_log.record_intent, intents), return_exceptions=True)
     assert {type(answer) for answer in answers} == {LedgerUnavailable}
     for intent in intents:
-        assert await until(lambda one=intent: outcomes_of(owner, one.id)) == [(1, "not-delivered")]
+        assert await until(partial(outcomes_of, owner, intent.id)) == [(1, "not-delivered")]
 
 
 async def test_an_intent_that_never_arrived_has_no_row_and_no_outcome(
@@ -193,9 +196,11 @@ async def test_at_most_two_batches_are_in_flight(
         for _ in range(12):
             tasks.append(asyncio.create_task(log.record_intent(an_intent(subject_ref))))
             await asyncio.sleep(0.02)
-        running = await owner.fetchval(
-            "select count(*) from pg_stat_activity where state = 'active' and query like 'select commit_intents%'"
-        )
+        async with connected(ledger_database.superuser_url) as onlooker:
+            running = await onlooker.fetchval(
+                """select count(*) from pg_stat_activity
+                  where datname = current_database() and state = 'active' and query like 'select commit_intents%'"""
+            )
         assert running == 2
     assert {type(answer) for answer in await asyncio.gather(*tasks)} == {RecordedIntent}
     sizes = Counter(row["xmin"] for row in await owner.fetch("select xmin::text from transfers"))
@@ -230,7 +235,7 @@ async def test_what_waits_is_bounded() -> None:
     await asyncio.sleep(0)
     taken += [batches.add(number) for number in range(3)]
     with pytest.raises(Overloaded):
-        batches.add(4)
+        await batches.add(4)
     gate.set()
     await asyncio.gather(*taken)
     await asyncio.wait_for(batches.add(5), timeout=5)
@@ -409,9 +414,15 @@ async def test_no_intent_is_committed_after_what_it_stands_on_has_changed(
     """Withdrawals, grants and new editions race commits; the server's own order of commits says who came first."""
     subjects = [new_subject() for _ in range(3)]
     await owner.execute("create table moves (subject_ref uuid, version bigint, edition bigint)")
+    # Between what an intent's statement saw and its commit there is time enough for a withdrawal to overtake it.
+    await owner.execute(
+        """create function take_time() returns trigger language plpgsql as $$ begin
+          perform pg_sleep(0.003); return null; end $$"""
+    )
+    await owner.execute("create trigger slow after insert on transfers for each statement execute function take_time()")
     for subject_ref in subjects:
         await set_standing(owner, subject_ref)
-    believed = {"edition": 1, **dict.fromkeys(subjects, 1)}
+    believed: dict[object, int] = {"edition": 1, **dict.fromkeys(subjects, 1)}
     stop = asyncio.Event()
     answers: Counter[type] = Counter()
 

@@ -1,4 +1,4 @@
-"""Real Postgres and a sandbox for every test of this folder that asks for them."""
+"""Real Postgres, and a sandbox on a real wire, for every test of this folder that asks for them."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ __all__ = ["ledger_database", "postgres"]
 
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
-    with Sandbox(slow_seconds=1.5) as sandbox:
+    with Sandbox(slow_seconds=0.5) as sandbox:
         yield sandbox
 
 

@@ -22,6 +22,7 @@ from consent_proxy.api import (
     keys,
     models,
     outputs,
+    problem_pages,
     replicate,
     reserved,
     tokens,
@@ -56,7 +57,8 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         app.router.routes.extend(surface.routes())
     for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, health):
         app.include_router(resource.router)
-    app.router.routes.extend(reserved.routes())
+    for pages in (problem_pages, reserved):
+        app.router.routes.extend(pages.routes())
     _add_handlers(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

@@ -1,10 +1,22 @@
 """The JSON of the control API: what comes in is closed, what goes out has no defaults."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 
 from consent_proxy.domain.callers import Role, Scope
 from consent_proxy.domain.categories import GRANTABLE, DataCategory, Purpose
@@ -30,12 +42,42 @@ def _grantable(category: DataCategory) -> DataCategory:
 Category = Annotated[DataCategory, AfterValidator(_grantable)]
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})")
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+_LONGEST = timedelta(days=36_525)
+
+
+def _moment(value: object) -> datetime:
+    """Read one form of time, where a lenient parser takes numbers too and then is not understood by the next one."""
+    if not isinstance(value, str) or _RFC_3339.fullmatch(value) is None:
+        raise ValueError("a moment is written as in RFC 3339, with its offset: 2026-03-03T12:00:00Z")
+    moment = datetime.fromisoformat(value)
+    if not _EARLIEST <= moment <= _LATEST:
+        raise ValueError("a moment is from 1970 to 9999")
+    return moment
+
+
+#: A moment with its offset, that every part of the service can reckon with.
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
 def _duration(value: int | str) -> int | str:
-    parse_duration(value)
+    try:
+        length = parse_duration(value)
+    except OverflowError:
+        length = None
+    if length is None or length > _LONGEST:
+        raise ValueError("a length of time is a hundred years at most")
     return value
 
 
-Duration = Annotated[int | str, AfterValidator(_duration)]
+Duration = Annotated[StrictInt | str, AfterValidator(_duration)]
+
+
+def _not_current(version: str) -> str:
+    if version == "current":
+        raise ValueError("GET /v1/disclosures/current means the version in force: choose another name")
+    return version
 
 
 class Inbound(BaseModel):
@@ -97,10 +139,10 @@ class TextIn(Inbound):
 class DisclosureIn(Inbound):
     """A version to publish; see the contract for what each member means."""
 
-    version: Version
-    effective_at: AwareDatetime
-    material: bool
-    outdates_at: AwareDatetime | None = None
+    version: Annotated[Version, AfterValidator(_not_current)]
+    effective_at: Moment
+    material: StrictBool
+    outdates_at: Moment | None = None
     consent_valid_for: Duration | None = None
     approved_by: Line
     controller: ControllerIn
@@ -144,10 +186,10 @@ class ContractIn(Inbound):
     countries: list[Country]
     sub_processors: list[SubProcessorIn] = []
     transfer_mechanism: Line | None = None
-    equal_protection: bool
-    own_purposes_excluded: bool
-    valid_from: AwareDatetime
-    valid_until: AwareDatetime | None = None
+    equal_protection: StrictBool
+    own_purposes_excluded: StrictBool
+    valid_from: Moment
+    valid_until: Moment | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -162,7 +204,7 @@ class Evidence(Inbound):
     surface: Literal["ios", "android", "web", "server", "import"] | None = None
     app_version: EvidenceText | None = None
     screen: EvidenceText | None = None
-    shown_at: AwareDatetime | None = None
+    shown_at: Moment | None = None
     screen_sha256: Sha256 | None = None
     control: Literal["button", "toggle", "signature"] | None = None
 
@@ -188,7 +230,7 @@ class DecisionIn(Inbound):
     answers: Annotated[list[AnswerIn], Field(min_length=1)] | None = None
     decision: Literal["granted", "declined"] | None = None
     purposes: Annotated[list[Purpose], Field(min_length=1)] | None = None
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Moment | None = None
     evidence: Evidence = Evidence()
     actor: Literal["self", "guardian"] = "self"
 
@@ -209,7 +251,7 @@ class WithdrawalIn(Inbound):
 
     purposes: Annotated[list[Purpose], Field(min_length=1)] | None = None
     recipients: Annotated[list[Name], Field(min_length=1)] | None = None
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Moment | None = None
     evidence: Evidence = Evidence()
     reason: Literal["user-request", "account-closed", "guardian", "operator"] = "user-request"
 
@@ -221,7 +263,7 @@ class SubjectTokenIn(Inbound):
     kind: Literal["account", "session"] | None = None
     scopes: Annotated[list[Scope], Field(min_length=1)] | None = None
     purposes: Annotated[list[Purpose], Field(min_length=1)] | None = None
-    expires_in: Annotated[int, Field(ge=1, le=86_400)] = 900
+    expires_in: Annotated[StrictInt, Field(ge=1, le=86_400)] = 900
 
 
 class SubjectTokenOut(Outbound):
@@ -250,7 +292,7 @@ class KeyIn(Inbound):
 
     caller: Name
     roles: Annotated[list[Role], Field(min_length=1)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyOut(Outbound):

@@ -65,6 +65,8 @@ async def job_result(
                 subject_kind=job.subject_kind,
                 provider=job.provider,
                 recipient=job.recipient,
+                model=job.model,
+                purpose=job.purpose,
             )
             return await refuse(withheld, context=context, walk=walk)
     answer = await provider.result(job)

@@ -157,7 +157,14 @@ async def _send(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | F
     if isinstance(recorded, FactsChanged):
         return recorded
     started = walk.clock.monotonic()
-    answer = await provider.send(recorded, intent.dispatch)
+    try:
+        answer = await provider.send(recorded, intent.dispatch)
+    except Exception:
+        # A fault of ours, not the provider's: nobody knows whether a byte has left.
+        await walk.log.record_outcome(
+            Outcome(transfer_id=intent.id, seq=1, state=OutcomeState.INDETERMINATE, completed_at=walk.clock.now())
+        )
+        raise
     outcome = _outcome(recorded, answer, milliseconds=round((walk.clock.monotonic() - started) * 1000), walk=walk)
     outputs = mint_outputs(answer, job=_owner(intent, answer, walk), walk=walk)
     answer = await _record(outcome, answer, intent=intent, outputs=outputs, walk=walk)

@@ -1,12 +1,12 @@
 """What stands for a subject, recipient by recipient, and whether the app has to ask."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from consent_proxy.application.show_disclosure import ShownDisclosure, show_disclosure
 from consent_proxy.domain.categories import DataCategory, Purpose
-from consent_proxy.domain.consent import ConsentState, Standing
+from consent_proxy.domain.consent import ConsentState, RecipientStanding, Standing
 from consent_proxy.domain.disclosures import Disclosure
 from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import SubjectRef
@@ -14,21 +14,26 @@ from consent_proxy.domain.subjects import SubjectRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingRow:
-    """What holds for one purpose and recipient. ``deadline`` is when a standing yes will be outdated, if known."""
+    """What holds for one purpose and recipient.
+
+    ``deadline`` is when a standing yes will be outdated by the disclosure in force; ``added`` are the categories that
+    this disclosure names and the yes does not.
+    """
 
     purpose: Purpose
     recipient: str
     state: ConsentState
-    disclosure: str | None
-    categories: frozenset[DataCategory]
-    decided_at: datetime | None
-    valid_until: datetime | None
-    deadline: datetime | None
+    disclosure: str | None = None
+    categories: frozenset[DataCategory] = frozenset()
+    decided_at: datetime | None = None
+    valid_until: datetime | None = None
+    deadline: datetime | None = None
+    added: frozenset[DataCategory] = frozenset()
 
     @property
     def must_ask(self) -> bool:
-        """There is no valid decision, or there soon will be none."""
-        return self.state.must_ask or self.deadline is not None
+        """There is no valid decision for all of it, or there soon will be none."""
+        return self.state.must_ask or self.deadline is not None or bool(self.added)
 
     @property
     def may_ask(self) -> bool:
@@ -89,17 +94,33 @@ def _pairs(standings: Mapping[Purpose, Standing], current: Disclosure | None) ->
 def _row(standing: Standing | None, purpose: Purpose, recipient: str, *, rules: Rules, at: datetime) -> StandingRow:
     entry = standing.entry(recipient) if standing is not None else None
     if standing is None or entry is None:
-        state, outdated_at = ConsentState.NEVER_ASKED, None
-    else:
-        state = standing.state(recipient, disclosures=rules.disclosures, at=at)
-        outdated_at = standing.outdated_at(recipient, disclosures=rules.disclosures)
-    return StandingRow(
+        return StandingRow(purpose=purpose, recipient=recipient, state=ConsentState.NEVER_ASKED)
+    row = StandingRow(
         purpose=purpose,
         recipient=recipient,
-        state=state,
-        disclosure=entry.disclosure if entry is not None else None,
-        categories=entry.categories if entry is not None else frozenset(),
-        decided_at=entry.decided_at if entry is not None else None,
-        valid_until=entry.valid_until if entry is not None else None,
-        deadline=outdated_at if state is ConsentState.GRANTED else None,
+        state=standing.state(recipient, disclosures=rules.disclosures, at=at),
+        disclosure=entry.disclosure,
+        categories=entry.categories,
+        decided_at=entry.decided_at,
+        valid_until=entry.valid_until,
     )
+    if row.state is not ConsentState.GRANTED:
+        return row
+    return replace(
+        row,
+        deadline=_deadline(standing, recipient, rules=rules, at=at),
+        added=_added(entry, purpose, recipient, current=rules.current(at=at)),
+    )
+
+
+def _deadline(standing: Standing, recipient: str, *, rules: Rules, at: datetime) -> datetime | None:
+    """From when there is something newer to show: asking before would show what was granted already."""
+    in_force = [disclosure for disclosure in rules.disclosures if disclosure.effective_at <= at]
+    return standing.outdated_at(recipient, disclosures=in_force)
+
+
+def _added(
+    entry: RecipientStanding, purpose: Purpose, recipient: str, *, current: Disclosure | None
+) -> frozenset[DataCategory]:
+    disclosed = current.covers(recipient=recipient, purpose=purpose) if current is not None else None
+    return (disclosed or frozenset()) - entry.categories

@@ -17,7 +17,10 @@ UNKNOWN_MODEL = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalContext:
-    """Whose request was refused, and for what. ``edition`` is of the rules it was decided on, where it was."""
+    """Whose request was refused, and for what. ``edition`` is of the rules it was decided on, where it was.
+
+    ``model`` and ``purpose`` are told where there is no ``manifest`` to say them.
+    """
 
     credential: Credential
     subject_ref: SubjectRef
@@ -25,6 +28,8 @@ class RefusalContext:
     provider: str
     recipient: str
     manifest: Manifest | None = None
+    model: str = UNKNOWN_MODEL
+    purpose: str | None = None
     trace_id: str | None = None
     edition: int | None = None
 
@@ -79,8 +84,8 @@ async def refuse(refusal: Refusal, *, context: RefusalContext, walk: Recorder) -
         credential=context.credential,
         provider=context.provider,
         recipient=context.recipient,
-        model=manifest.id if manifest is not None else UNKNOWN_MODEL,
-        purpose=manifest.purpose if manifest is not None else None,
+        model=manifest.id if manifest is not None else context.model,
+        purpose=manifest.purpose if manifest is not None else context.purpose,
         manifest=manifest,
         reason=refusal.reason,
         fields_dropped=tuple((path, refusal.reason.value) for path in refusal.paths),

@@ -8,12 +8,16 @@ import click
 import uvicorn
 
 from consent_proxy.bootstrap import StartError, Store, data_dir, open_store, publish_shipped
-from consent_proxy.cli.exits import Unavailable
+from consent_proxy.cli.exits import DONE, Unavailable
+from consent_proxy.cli.signals import ended_by_sigterm
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.settings import FalSettings, ReplicateSettings, Settings
 
 #: How long requests under way may take after SIGTERM before their callers are let go; their sends still finish.
 DRAIN_SECONDS = 30
+
+#: How long a worker may not answer its supervisor before it is taken for hung. On a busy machine its start takes long.
+HUNG_SECONDS = 30
 
 
 @click.command()
@@ -30,14 +34,18 @@ def serve(host: str, port: int, workers: int) -> None:
     settings = Settings()
     public_url = settings.public_url or f"http://127.0.0.1:{port}"
     try:
-        with open_store(settings, progress=_say) as store, _stand_ins(settings, store) as overrides:
+        with (
+            ended_by_sigterm(status=DONE),
+            open_store(settings, progress=_say) as store,
+            _stand_ins(settings, store) as overrides,
+        ):
             os.environ.update(overrides)
             served = served_settings(store, public_url=public_url)
             if store.embedded:
                 publish_shipped(served)
             _welcome(public_url, store, sandboxed=bool(overrides), folder=str(data_dir(settings)))
             uvicorn.run(
-                "consent_proxy.bootstrap:create_served_app",
+                "consent_proxy.cli.worker:create_served_app",
                 factory=True,
                 host=host,
                 port=port,
@@ -48,6 +56,7 @@ def serve(host: str, port: int, workers: int) -> None:
                 date_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
+                timeout_worker_healthcheck=HUNG_SECONDS,
             )
     except StartError as error:
         raise Unavailable(str(error)) from None

@@ -17,6 +17,7 @@ import uvicorn
 
 from consent_proxy.bootstrap import create_service, open_store, publish_shipped
 from consent_proxy.cli.serve import served_settings, stand_in_environment
+from consent_proxy.cli.signals import ended_by_sigterm
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.settings import Settings
 
@@ -55,7 +56,7 @@ class Stage:
 def set_stage(folder: Path) -> Iterator[Stage]:
     """Everything up on loopback, with its data in a folder; whatever credentials the shell holds are ignored."""
     _forget_credentials()
-    with Sandbox() as sandbox:
+    with ended_by_sigterm(), Sandbox() as sandbox:
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
         overrides = stand_in_environment(sandbox, frozenset({"fal", "replicate"}))

@@ -95,7 +95,7 @@ def decide(request: TransferRequest, facts: Facts, *, at: datetime) -> Permit | 
         contract=contract,
         standing_version=facts.standing.version,
         edition=facts.rules.edition,
-        not_after=_not_after(request, facts, consent, at=at),
+        not_after=_not_after(request, manifest, facts, consent, at=at),
     )
 
 
@@ -199,10 +199,12 @@ def _contract(manifest: Manifest, rules: Rules, *, at: datetime) -> Contract | R
     return contract
 
 
-def _not_after(request: TransferRequest, facts: Facts, consent: RecipientStanding, *, at: datetime) -> datetime:
+def _not_after(
+    request: TransferRequest, manifest: Manifest, facts: Facts, consent: RecipientStanding, *, at: datetime
+) -> datetime:
     moments = [
-        facts.rules.next_change(recipient=request.recipient, at=at),
-        facts.standing.outdated_at(request.recipient, disclosures=facts.rules.disclosures),
+        facts.rules.next_change(recipient=manifest.recipient, at=at),
+        facts.standing.outdated_at(manifest.recipient, disclosures=facts.rules.disclosures),
         consent.valid_until,
         request.credential.expires_at,
     ]

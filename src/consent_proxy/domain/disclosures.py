@@ -11,6 +11,8 @@ from consent_proxy.domain.payloads import Json, canonical_json
 
 #: Scripts written from right to left, by primary language subtag (Unicode CLDR).
 _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ks", "ps", "sd", "ug", "ur", "yi"})
+#: A moment and this much later is still a moment, whatever a disclosure says.
+_LONGEST = timedelta(days=36_525)
 _DURATION = re.compile(r"^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 
 
@@ -128,15 +130,18 @@ def parse_duration(value: int | str) -> timedelta:
 
     Raises ``ValueError``.
     """
-    if isinstance(value, int):
-        length = timedelta(seconds=value)
-    elif (match := _DURATION.match(value)) is None or value in {"P", "PT"} or value.endswith("T"):
-        raise ValueError("a length of time is whole seconds or ISO 8601, such as P365D")
-    else:
-        years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        length = timedelta(
-            days=365 * years + 30 * months + 7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds
-        )
-    if length <= timedelta(0):
-        raise ValueError("a length of time has to be more than nothing")
+    try:
+        length = timedelta(seconds=value) if isinstance(value, int) else _iso_length(value)
+    except OverflowError:
+        length = timedelta.max
+    if not timedelta(0) < length <= _LONGEST:
+        raise ValueError("a length of time has to be more than nothing and at most a hundred years")
     return length
+
+
+def _iso_length(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None or text in {"P", "PT"} or text.endswith("T"):
+        raise ValueError("a length of time is whole seconds or ISO 8601, such as P365D")
+    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=365 * years + 30 * months + 7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds)

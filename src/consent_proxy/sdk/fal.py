@@ -101,7 +101,7 @@ class _SyncClient(SyncClient):
 
     @cached_property
     def _token_manager(self) -> CDNTokenManager:
-        return _TokenManager(self._auth, self.address, self.about)
+        return _PointedTokens(self._auth, self.address, self.about)
 
     def _get_cdn_client(self) -> httpx.Client:
         token = self._token_manager.get_token()
@@ -157,7 +157,7 @@ class _AsyncClient(AsyncClient):
         kept: AsyncCDNTokenManager | None = self.__dict__.get("_kept_manager")
         if kept is None:
             auth = AuthCredentials("Key", self.key or "")
-            kept = self.__dict__["_kept_manager"] = _AsyncTokenManager(auth, self.address, self.about)
+            kept = self.__dict__["_kept_manager"] = _PointedAsyncTokens(auth, self.address, self.about)
         return kept
 
     def realtime(self, *_: Any, **__: Any) -> NoReturn:
@@ -167,14 +167,14 @@ class _AsyncClient(AsyncClient):
         _refuse_realtime()
 
 
-class _TokenManager(CDNTokenManager):
+class _PointedTokens(CDNTokenManager):
     def __init__(self, auth: AuthCredentials, address: Address, about: Headers) -> None:
         super().__init__(auth)
         self._url = _token_url(address)
         self._headers.update(about)
 
 
-class _AsyncTokenManager(AsyncCDNTokenManager):
+class _PointedAsyncTokens(AsyncCDNTokenManager):
     def __init__(self, auth: AuthCredentials, address: Address, about: Headers) -> None:
         super().__init__(auth)
         self._url = _token_url(address)

@@ -12,8 +12,9 @@ from consent_proxy.application.ports.consent import StoredEvent
 from consent_proxy.domain.callers import Role, ServiceKey
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.consent import ConsentState, RecipientStanding, Standing
-from consent_proxy.domain.contracts import Contract, SubProcessor
-from consent_proxy.domain.disclosures import DisclosedRecipient, Disclosure, parse_duration
+from consent_proxy.domain.contracts import Contract
+from consent_proxy.domain.disclosures import Disclosure
+from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 
@@ -50,64 +51,14 @@ def uuid7_floor(moment: datetime) -> UUID:
 
 def disclosure_from_row(row: Row) -> Disclosure:
     """A row of `disclosures`; its document is the contract's JSON."""
-    document: dict[str, Any] = row["document"]
-    valid_for = document.get("consent_valid_for")
-    return Disclosure(
-        version=row["version"],
-        effective_at=row["effective_at"],
-        published_at=row["published_at"],
-        material=bool(document.get("material", False)),
-        outdates_at=moment_from_json(document.get("outdates_at")),
-        consent_valid_for=parse_duration(valid_for) if valid_for is not None else None,
-        recipients=tuple(_recipient(named) for named in document["recipients"]),
-        purposes={Purpose(purpose["id"]): _categories(purpose["categories"]) for purpose in document["purposes"]},
-        document=document,
-    )
+    return disclosure_from_document(row["document"], published_at=row["published_at"])
 
 
 def contract_from_row(row: Row) -> Contract:
     """A row of `contracts`; its document is the body it was put with."""
-    document: dict[str, Any] = row["document"]
-    return Contract(
-        id=row["id"],
-        recipient=row["recipient"],
-        legal_entity=document["legal_entity"],
-        reference=document["reference"],
-        purposes=frozenset(map(Purpose, document["purposes"])),
-        categories=_categories(document["categories"]),
-        countries=tuple(document["countries"]),
-        sub_processors=tuple(
-            SubProcessor(id=processor["id"], legal_entity=processor["legal_entity"], country=processor["country"])
-            for processor in document.get("sub_processors", ())
-        ),
-        transfer_mechanism=document.get("transfer_mechanism"),
-        equal_protection=document["equal_protection"],
-        own_purposes_excluded=document["own_purposes_excluded"],
-        valid_from=row["valid_from"],
-        valid_until=row["valid_until"],
-        put_at=row["put_at"],
-        ended_at=row["ended_at"],
+    return contract_from_document(
+        row["document"], id=row["id"], recipient=row["recipient"], put_at=row["put_at"], ended_at=row["ended_at"]
     )
-
-
-def contract_to_document(contract: Contract) -> dict[str, Json]:
-    """The body a contract is put with."""
-    return {
-        "legal_entity": contract.legal_entity,
-        "reference": contract.reference,
-        "purposes": [purpose.value for purpose in sorted(contract.purposes)],
-        "categories": [category.value for category in sorted(contract.categories)],
-        "countries": list(contract.countries),
-        "sub_processors": [
-            {"id": processor.id, "legal_entity": processor.legal_entity, "country": processor.country}
-            for processor in contract.sub_processors
-        ],
-        "transfer_mechanism": contract.transfer_mechanism,
-        "equal_protection": contract.equal_protection,
-        "own_purposes_excluded": contract.own_purposes_excluded,
-        "valid_from": moment_to_json(contract.valid_from),
-        "valid_until": moment_to_json(contract.valid_until),
-    }
 
 
 def key_from_row(row: Row) -> ServiceKey:
@@ -171,17 +122,6 @@ def event_from_row(row: Row) -> StoredEvent:
         caller=row["caller"],
         credential=row["credential"],
         environment=row["environment"],
-    )
-
-
-def _recipient(named: Mapping[str, Any]) -> DisclosedRecipient:
-    purposes, categories = named.get("purposes"), named.get("categories")
-    return DisclosedRecipient(
-        id=named["id"],
-        legal_entity=named["legal_entity"],
-        country=named["country"],
-        purposes=frozenset(map(Purpose, purposes)) if purposes is not None else None,
-        categories=_categories(categories) if categories is not None else None,
     )
 
 

@@ -52,7 +52,8 @@ on conflict (subject_ref) do update
 set issued_before = greatest(token_cutoffs.issued_before, excluded.issued_before)
 """
 _NOTE_USE = """
-update keys set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at <= $2::timestamptz - $3::interval)
+update keys set last_used_at = $2
+where id = $1 and (last_used_at is null or last_used_at <= $2::timestamptz - $3::interval)
 """
 
 

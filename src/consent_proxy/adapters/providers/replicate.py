@@ -46,7 +46,7 @@ _OK = 200
 class ReplicateProvider:
     """Replicate, for the recipient of the same name. ``api_url`` comes from the settings and ends in ``/v1``.
 
-    ``timeout`` is the longest a reply may take.
+    ``timeout`` is the longest a reply may take beyond the wait that was asked for.
     """
 
     name = "replicate"
@@ -104,7 +104,7 @@ class ReplicateProvider:
                 *([("prefer", f"wait={wait}")] if wait else []),
             ],
             content=dispatch.content,
-            timeout=_timeouts(min(self._timeout, REPLY_TIMEOUT + timedelta(seconds=wait))),
+            timeout=_timeouts(min(self._timeout, REPLY_TIMEOUT) + timedelta(seconds=wait)),
             begin_by=recorded.begin_by,
         )
         if isinstance(reply, Unanswered):

@@ -11,10 +11,15 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from consent_proxy.adapters.http import Outbound
+from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
 from consent_proxy.sandbox.behaviours import Behaviour
 from consent_proxy.sandbox.wire import Role
-from tests.served import KEY, PUBLIC_URL, Served
+from tests.in_process import IN_ONE_LOOP, KEY, PUBLIC_URL, Served
+from tests.provider_samples import a_fal
+
+pytestmark = IN_ONE_LOOP
 
 MODEL = "fal-ai/flux/schnell"
 RUN = f"/fal/run/{MODEL}"
@@ -38,12 +43,18 @@ def assert_fals_error(reply: httpx.Response, status: int, reason: str) -> dict[s
     assert (reply.status_code, body["error_type"]) == (status, reason), reply.text
     assert reply.headers["content-type"] == "application/json"
     assert reply.headers["x-fal-error-type"] == reason
-    assert UUID(reply.headers["x-fal-request-id"])
+    assert UUID(reply.headers["x-fal-request-id"]).version == 7
     assert body["detail"] == body["message"]
     assert body["detail"].startswith(f"{reason}: ")
     assert (body["type"], body["status"], body["reason"]) == (f"/problems/{reason}", status, reason)
     assert reply.headers["cache-control"] == "no-store"
     return body
+
+
+def outbound(served: Served) -> Outbound:
+    fal = served.services.providers["fal"]
+    assert isinstance(fal, FalProvider)
+    return fal._outbound
 
 
 async def submit(served: Served, person: str, **request: Any) -> httpx.Response:
@@ -185,7 +196,7 @@ async def test_a_compressed_body_is_refused_and_recorded(served: Served) -> None
 
 async def test_a_body_over_the_limit_is_refused_and_recorded(served: Served) -> None:
     person = await somebody_who_said_yes(served)
-    served.app.state.services = replace(served.services, body_limit=1_000)
+    served.change(body_limit=1_000)
     reply = await served.call("POST", RUN, subject=person, json={"prompt": "a" * 1_000})
     assert_fals_error(reply, 413, "body-too-large")
     assert [row["reason"] for row in await served.record(person)] == ["body-too-large"]
@@ -207,11 +218,13 @@ async def test_a_strict_caller_would_rather_be_refused(served: Served) -> None:
 
 async def test_a_purpose_may_only_repeat_the_models(served: Served) -> None:
     person = await somebody_who_said_yes(served)
-    for stated, status in (("generation", 200), ("training", 403), ("marketing", 403)):
-        headers = {"consent-purpose": stated}
-        reply = await served.call("POST", RUN, subject=person, json=PICTURE, headers=headers)
-        assert reply.status_code == status, reply.text
-    assert_fals_error(reply, 403, "purpose-mismatch")
+
+    async def run(stated: str) -> httpx.Response:
+        return await served.call("POST", RUN, subject=person, json=PICTURE, headers={"consent-purpose": stated})
+
+    assert (await run("generation")).status_code == 200
+    for other in ("training", "marketing"):
+        assert_fals_error(await run(other), 403, "purpose-mismatch")
 
 
 @pytest.mark.parametrize("app", ["fal-ai/flux/schnell2", "fal-ai/../fal-ai/flux/dev", "FAL-AI/flux/schnell", "x", ""])
@@ -343,7 +356,8 @@ async def test_nothing_of_fals_own_ids_and_addresses_comes_back(served: Served) 
 
 
 @pytest.mark.parametrize(
-    ("query", "shown"), [("", False), ("?logs=0", False), ("?logs=false", False), ("?logs=1", True), ("?logs=true", True)]
+    ("query", "shown"),
+    [("", False), ("?logs=0", False), ("?logs=false", False), ("?logs=1", True), ("?logs=true", True)],
 )
 async def test_logs_are_shown_to_who_asks_for_them(served: Served, query: str, shown: bool) -> None:
     person = await somebody_who_said_yes(served)
@@ -419,10 +433,10 @@ async def test_a_cancelled_request_ends_in_fals_own_way(served: Served) -> None:
     assert (cancelled.status_code, cancelled.json()) == (202, {"status": "CANCELLATION_REQUESTED"})
     status = (await served.call("GET", f"{path}/status")).json()
     assert (status["status"], status["error_type"]) == ("COMPLETED", "client_cancelled")
-    again = await served.call("PUT", f"{path}/cancel")
-    assert (again.status_code, again.json()) == (400, {"status": "ALREADY_COMPLETED"})
     (row,) = await served.record(person)
     assert row["outcome"]["cancel"]["result"] == "http-202"
+    again = await served.call("PUT", f"{path}/cancel")
+    assert (again.status_code, again.json()) == (400, {"status": "ALREADY_COMPLETED"})
 
 
 async def test_a_result_is_withheld_after_a_withdrawal(served: Served) -> None:
@@ -431,7 +445,9 @@ async def test_a_result_is_withheld_after_a_withdrawal(served: Served) -> None:
     await finished(served, f"{path}/status")
     await served.withdraw(person)
     assert_fals_error(await served.call("GET", path), 403, "consent-withdrawn")
-    assert "withheld" in [row.get("outcome", {}).get("result") for row in await served.record(person)]
+    refusal, transfer = await served.record(person)
+    assert (refusal["kind"], refusal["reason"]) == ("refusal", "consent-withdrawn")
+    assert (transfer["id"], transfer["outcome"]["result"]) == (path.rpartition("/")[2], "withheld")
 
 
 async def test_a_models_own_no_goes_back_as_it_is(served: Served) -> None:
@@ -480,9 +496,7 @@ async def test_a_provider_that_fails_is_told_of_so_that_no_sdk_sends_again(
 
 async def test_a_result_on_a_host_that_is_not_listed_is_no_address(served: Served) -> None:
     person = await somebody_who_said_yes(served)
-    fal = served.services.providers["fal"]
-    unlisted = replace(fal._hosts, exact=frozenset())  # type: ignore[attr-defined]
-    fal._hosts = unlisted  # type: ignore[attr-defined]
+    served.change(providers={"fal": a_fal(outbound(served), served.sandbox, output_hosts=[])})
     reply = await served.call("POST", RUN, subject=person, json=PICTURE)
     assert reply.json()["images"][0]["url"] is None
 
@@ -510,8 +524,7 @@ async def test_without_a_record_nothing_is_begun_and_the_caller_may_try_again(
     served: Served, error: Exception, reason: str
 ) -> None:
     person = await somebody_who_said_yes(served)
-    walk = replace(served.services.walk, log=Failing(error))  # type: ignore[arg-type]
-    served.app.state.services = replace(served.services, walk=walk)
+    served.change(walk=replace(served.services.walk, log=Failing(error)))  # type: ignore[arg-type]
     reply = await served.call("POST", RUN, subject=person, json=PICTURE)
     assert_fals_error(reply, 503, reason)
     assert reply.headers["retry-after"] == "1"
@@ -522,8 +535,8 @@ async def test_what_breaks_here_is_told_in_fals_words_and_quotes_nothing(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     person = await somebody_who_said_yes(served)
-    walk = replace(served.services.walk, log=Failing(RuntimeError("the prompt was: a boat")))  # type: ignore[arg-type]
-    served.app.state.services = replace(served.services, walk=walk)
+    broken = Failing(RuntimeError("the prompt was: a boat"))
+    served.change(walk=replace(served.services.walk, log=broken))  # type: ignore[arg-type]
     reply = await served.call("POST", RUN, subject=person, json=PICTURE)
     assert_fals_error(reply, 500, "internal-error")
     assert "a boat" not in reply.text + caplog.text
@@ -532,7 +545,7 @@ async def test_what_breaks_here_is_told_in_fals_words_and_quotes_nothing(
 
 async def test_a_provider_without_a_key_is_not_configured(served: Served) -> None:
     person = await somebody_who_said_yes(served)
-    served.services.providers["fal"]._key = None  # type: ignore[attr-defined]
+    served.change(providers={"fal": a_fal(outbound(served), served.sandbox, key=None)})
     reply = await served.call("POST", RUN, subject=person, json=PICTURE)
     assert_fals_error(reply, 503, "provider-not-configured")
     assert served.sandbox.wire.requests() == []

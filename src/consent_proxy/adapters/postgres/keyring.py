@@ -1,0 +1,115 @@
+"""The secrets in use: opened at the start where the database answers, and otherwise as soon as it does."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from uuid import UUID
+
+from consent_proxy.adapters.postgres.connections import Database
+from consent_proxy.adapters.postgres.secrets import load_keyring
+from consent_proxy.adapters.secrets import Keyring, SecretsLocked
+from consent_proxy.adapters.tokens import JwtTokenSigner
+from consent_proxy.application.ports.platform import LedgerHealth, Readiness
+from consent_proxy.application.ports.transfers import LedgerUnavailable
+from consent_proxy.domain.callers import Credential
+from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
+
+_log = logging.getLogger(__name__)
+
+_RETRY_AFTER = 0.25
+
+
+class PostgresKeyring:
+    """Fulfils ``Digests`` and ``TokenSigner``. Until the secrets are open every use raises ``LedgerUnavailable``."""
+
+    def __init__(self, database: Database, *, secret_key: str, previous: Iterable[str] = ()) -> None:
+        self._database, self._secret_key, self._previous = database, secret_key, tuple(previous)
+        self._opened: tuple[Keyring, JwtTokenSigner] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the secrets could be read."""
+        return self._opened is not None
+
+    async def start(self) -> None:
+        """Open the secrets, at once or when the database is back. Raises ``SecretsLocked`` if that is known at once."""
+        try:
+            await self._open()
+        except LedgerUnavailable:
+            self._waiting = asyncio.create_task(self._open_later())
+
+    async def aclose(self) -> None:
+        """Wait no longer."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.wait({self._waiting})
+
+    def subject(self, identifier: SubjectIdentifier) -> bytes:
+        """See ``Digests``."""
+        return self._keyring.subject(identifier)
+
+    def pseudonym(self, subject_ref: SubjectRef, *, recipient: str) -> str:
+        """See ``Digests``."""
+        return self._keyring.pseudonym(subject_ref, recipient=recipient)
+
+    def idempotency(self, key: str, *, caller_id: UUID) -> bytes:
+        """See ``Digests``."""
+        return self._keyring.idempotency(key, caller_id=caller_id)
+
+    def capability(self, *, job_id: UUID, url: str) -> str:
+        """See ``Digests``."""
+        return self._keyring.capability(job_id=job_id, url=url)
+
+    def mint(self, credential: Credential) -> str:
+        """See ``TokenSigner``."""
+        return self._signer.mint(credential)
+
+    def read(self, token: str) -> Credential | None:
+        """See ``TokenSigner``."""
+        return self._signer.read(token)
+
+    @property
+    def _keyring(self) -> Keyring:
+        return self._in_use()[0]
+
+    @property
+    def _signer(self) -> JwtTokenSigner:
+        return self._in_use()[1]
+
+    def _in_use(self) -> tuple[Keyring, JwtTokenSigner]:
+        if self._opened is None:
+            raise LedgerUnavailable("the service's secrets are in the database, which did not answer yet")
+        return self._opened
+
+    async def _open(self) -> None:
+        keyring = await load_keyring(self._database, secret_key=self._secret_key, previous=self._previous)
+        self._opened = keyring, JwtTokenSigner(keyring)
+
+    async def _open_later(self) -> None:
+        _log.warning("the database does not answer: nothing is sent before it does")
+        while not self.is_open:
+            await asyncio.sleep(_RETRY_AFTER)
+            try:
+                await self._open()
+            except LedgerUnavailable:
+                continue
+            except SecretsLocked as error:
+                _log.error("nothing can be sent: %s", error)
+                return
+
+
+class HealthWithSecrets:
+    """Fulfils ``LedgerHealth`` for a service that can do nothing before its secrets are open."""
+
+    def __init__(self, health: LedgerHealth, *, keyring: PostgresKeyring) -> None:
+        self._health, self._keyring = health, keyring
+
+    async def check(self) -> Readiness:
+        """See ``LedgerHealth``."""
+        found = await self._health.check()
+        if found.ready and not self._keyring.is_open:
+            return Readiness(
+                ready=False, warnings=("the service's secrets are not open: the log says why", *found.warnings)
+            )
+        return found

@@ -215,7 +215,7 @@ end""",
     # 4711 is the class of the workers' locks (WORKER_LOCKS in tables.py): who holds a worker's lock is that worker, or
     # settles for it. What has any outcome is left alone.
     create_function(
-        "settle_intents(dead bigint, from_id uuid)",
+        "settle_intents(dead bigint, from_id uuid, most integer)",
         returns="setof uuid",
         options="security definer",
         body="""begin
@@ -226,6 +226,7 @@ end""",
     select t.id, 1, clock_timestamp(), 'indeterminate', '{"settled": true}'::jsonb from transfers t
     where t.worker = dead and t.id >= from_id
       and not exists (select from outcomes o where o.transfer_id = t.id)
+    order by t.id limit most
     on conflict do nothing
     returning outcomes.transfer_id;
 end""",

@@ -275,6 +275,7 @@ def _services(
         ids=ids,
         digests=keyring,
         signer=keyring,
+        receipts=keyring,
     )
 
 

@@ -52,6 +52,11 @@ class FakeConsentLedger:
     async def event(self, event_id: UUID) -> StoredEvent | None:
         return next((event for event in self._events if event.id == event_id), None)
 
+    async def event_before(self, event: StoredEvent) -> StoredEvent | None:
+        events = self._of(event.subject_ref)
+        place = next(at for at, known in enumerate(events) if known.id == event.id)
+        return events[place - 1] if place > 0 else None
+
     def _of(self, subject_ref: SubjectRef) -> list[StoredEvent]:
         return [event for event in self._events if event.subject_ref == subject_ref]
 

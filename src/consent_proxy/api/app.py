@@ -23,6 +23,7 @@ from consent_proxy.api import (
     models,
     outputs,
     problem_pages,
+    receipts,
     replicate,
     reserved,
     tokens,
@@ -55,7 +56,7 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
     )
     for surface in (fal, replicate, outputs):
         app.router.routes.extend(surface.routes())
-    for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, health):
+    for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, receipts, health):
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):
         app.router.routes.extend(pages.routes())

@@ -7,21 +7,23 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
+from fastapi.responses import PlainTextResponse
 
-from consent_proxy.api.auth import Subject
+from consent_proxy.api.auth import Subject, subject_missing
 from consent_proxy.api.disclosures import shown_out
-from consent_proxy.api.listing import PageQuery, cursor_page, note_access
+from consent_proxy.api.listing import PageQuery, note_access, read_page
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
 from consent_proxy.api.schemas import (
     ConsentOut,
     DecisionIn,
+    Moment,
     PageOut,
     RecordedOut,
     StandingOut,
     WithdrawalIn,
 )
+from consent_proxy.application.issue_receipt import issue_receipt
 from consent_proxy.application.ports.consent import (
     IdempotencyKeyReused,
     RecordedEvent,
@@ -74,7 +76,7 @@ async def decide(decision: DecisionIn, visit: CurrentVisit, response: Response) 
     if isinstance(recorded, Refusal):
         raise problem_of(recorded)
     response.headers["cache-control"] = "no-store"
-    return _recorded(recorded, rules=rules, visit=visit)
+    return await _recorded(recorded, rules=rules, visit=visit)
 
 
 @router.post("/withdrawals", operation_id="withdrawConsent", status_code=201)
@@ -102,7 +104,7 @@ async def take_back(withdrawal: WithdrawalIn, visit: CurrentVisit, response: Res
     except IdempotencyKeyReused:
         raise _key_reused() from None
     response.headers["cache-control"] = "no-store"
-    return _recorded(recorded, rules=await services.facts.rules(fresh=False), visit=visit)
+    return await _recorded(recorded, rules=await services.facts.rules(fresh=False), visit=visit)
 
 
 @router.get("", operation_id="getConsent")
@@ -111,7 +113,7 @@ async def read(
     response: Response,
     locale: Annotated[str | None, Query(max_length=35)] = None,
     purpose: Annotated[Purpose | None, Query()] = None,
-    at: Annotated[AwareDatetime | None, Query()] = None,
+    at: Annotated[Moment | None, Query()] = None,
 ) -> ConsentOut:
     """What stands for the subject, and whether the app has to ask."""
     visit.require(Role.CONSENT, Role.GATEWAY, Role.AUDITOR, scopes=frozenset(Scope))
@@ -138,13 +140,15 @@ async def events(
 ) -> PageOut:
     """The subject's history, with the text that was shown."""
     visit.require(Role.CONSENT, Role.AUDITOR, scopes=frozenset({Scope.CONSENT}))
-    ref = SubjectRef(subject_ref) if subject_ref is not None else (await visit.subject(create=False)).ref
+    response.headers["cache-control"] = "no-store"
+    ref = SubjectRef(subject_ref) if subject_ref is not None else await _named(visit)
+    if ref is None:
+        return PageOut(items=[], next_cursor=None)
     if visit.credential.subject_ref is not None and ref != visit.credential.subject_ref:
         raise Problem(Reason.SUBJECT_MISMATCH, "the subject token belongs to another subject")
-    page = await visit.services.ledger.events(ref, page=cursor_page(query))
+    page = await read_page(visit.services.ledger.events(ref, page=query.page))
     await note_access(visit, resource="/v1/consent/events", subject_ref=ref, items=len(page.items))
     rules = await visit.services.facts.rules(fresh=False)
-    response.headers["cache-control"] = "no-store"
     return PageOut(items=[_event(event, rules=rules) for event in page.items], next_cursor=page.next_cursor)
 
 
@@ -152,15 +156,46 @@ async def events(
 async def event(event_id: UUID, visit: CurrentVisit, response: Response) -> dict[str, Any]:
     """One event of the history."""
     visit.require(Role.CONSENT, Role.AUDITOR, scopes=frozenset({Scope.CONSENT}))
-    found = await visit.services.ledger.event(event_id)
-    own = visit.credential.subject_ref
-    if found is None or (own is not None and found.subject_ref != own):
-        raise not_found("event")
+    found = await _own_event(event_id, visit)
     await note_access(
         visit, resource="/v1/consent/events/{id}", subject_ref=found.subject_ref, object_id=str(event_id), items=1
     )
     response.headers["cache-control"] = "no-store"
     return _event(found, rules=await visit.services.facts.rules(fresh=False))
+
+
+@router.get("/events/{event_id}/receipt", operation_id="getConsentReceipt", response_class=PlainTextResponse)
+async def receipt(event_id: UUID, visit: CurrentVisit) -> PlainTextResponse:
+    """The signed receipt of one event, as compact JWS."""
+    visit.require(Role.CONSENT, Role.AUDITOR, scopes=frozenset({Scope.CONSENT}))
+    found = await _own_event(event_id, visit)
+    resource = "/v1/consent/events/{id}/receipt"
+    await note_access(visit, resource=resource, subject_ref=found.subject_ref, object_id=str(event_id), items=1)
+    text = await _receipt(found, rules=await visit.services.facts.rules(fresh=False), visit=visit)
+    return PlainTextResponse(text, media_type="application/jose", headers={"cache-control": "no-store"})
+
+
+async def _own_event(event_id: UUID, visit: Visit) -> StoredEvent:
+    found = await visit.services.ledger.event(event_id)
+    own = visit.credential.subject_ref
+    if found is None or (own is not None and found.subject_ref != own):
+        raise not_found("event")
+    return found
+
+
+async def _receipt(event: StoredEvent, *, rules: Rules, visit: Visit) -> str:
+    services = visit.services
+    return await issue_receipt(
+        event, ledger=services.ledger, rules=rules, signer=services.receipts, public_url=services.public_url
+    )
+
+
+async def _named(visit: Visit) -> SubjectRef | None:
+    """The subject, or ``None`` where nobody of that name is known here, and so has no history."""
+    subject = await visit.subject_if_named()
+    if subject is None and visit.head.raw(b"consent-subject") is None:
+        raise subject_missing()
+    return subject.ref if subject is not None else None
 
 
 def _answers(decision: DecisionIn) -> list[AnswerGiven] | None:
@@ -198,7 +233,7 @@ def _key_reused() -> Problem:
     return Problem(Reason.IDEMPOTENCY_KEY_REUSED, "this Idempotency-Key came with another body: use a new key")
 
 
-def _recorded(recorded: RecordedEvent, *, rules: Rules, visit: Visit) -> RecordedOut:
+async def _recorded(recorded: RecordedEvent, *, rules: Rules, visit: Visit) -> RecordedOut:
     view = read_standing(
         recorded.standings,
         subject_ref=recorded.event.subject_ref,
@@ -211,7 +246,7 @@ def _recorded(recorded: RecordedEvent, *, rules: Rules, visit: Visit) -> Recorde
         effective=recorded.event.effective,
         reason=recorded.event.reason,
         standing=_rows(view.rows),
-        receipt=None,
+        receipt=await _receipt(recorded.event, rules=rules, visit=visit),
     )
 
 

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 
+from consent_proxy.api.listing import PageQuery, part_of
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found
-from consent_proxy.api.schemas import ContractIn, PageOut
+from consent_proxy.api.schemas import ContractIn, Moment, PageOut
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.documents import contract_from_document, contract_to_document
+from consent_proxy.domain.rules import Rules
 
 router = APIRouter(prefix="/v1/contracts", tags=["contracts"], route_class=StrictRoute)
 
@@ -42,21 +43,19 @@ async def end(recipient: RecipientId, visit: CurrentVisit) -> dict[str, Any]:
 
 
 @router.get("", operation_id="listContracts")
-async def list_all(visit: CurrentVisit, at: Annotated[AwareDatetime | None, Query()] = None) -> PageOut:
+async def list_all(visit: CurrentVisit, query: PageQuery, at: Annotated[Moment | None, Query()] = None) -> PageOut:
     """Every version put, the latest first; with ``at``, those in force then."""
     visit.require_role(Role.ADMIN, Role.AUDITOR)
     rules = await visit.services.facts.rules(fresh=False)
     moment: datetime = at or visit.services.clock.now()
-    shown = [_shown(version, at=moment) for version in sorted(rules.contracts, key=_newest, reverse=True)]
-    if at is not None:
-        in_force = {contract.id for known in rules.contracts if (contract := rules.contract(known.recipient, at=at))}
-        shown = [version for version in shown if version["id"] in {str(known) for known in in_force}]
-    return PageOut(items=shown, next_cursor=None)
+    versions = rules.contracts if at is None else _in_force(rules, at=at)
+    part = part_of(versions, query.page, key=lambda version: str(version.id), at=lambda version: version.put_at)
+    return PageOut(items=[_shown(version, at=moment) for version in part.items], next_cursor=part.next_cursor)
 
 
 @router.get("/{recipient}", operation_id="getContract")
 async def one(
-    recipient: RecipientId, visit: CurrentVisit, at: Annotated[AwareDatetime | None, Query()] = None
+    recipient: RecipientId, visit: CurrentVisit, at: Annotated[Moment | None, Query()] = None
 ) -> dict[str, Any]:
     """The version in force now, or at a moment."""
     visit.require_role(Role.ADMIN, Role.AUDITOR)
@@ -68,8 +67,10 @@ async def one(
     return _shown(contract, at=moment)
 
 
-def _newest(contract: Contract) -> tuple[datetime, str]:
-    return contract.put_at, str(contract.id)
+def _in_force(rules: Rules, *, at: datetime) -> list[Contract]:
+    recipients = {known.recipient for known in rules.contracts}
+    found = (rules.contract(recipient, at=at) for recipient in recipients)
+    return [contract for contract in found if contract is not None]
 
 
 def _shown(contract: Contract, *, at: datetime) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from consent_proxy.api.listing import PageQuery, part_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found, services_of
 from consent_proxy.api.schemas import DisclosureIn, PageOut, ShownDisclosureOut
@@ -55,18 +56,18 @@ async def current(
 
 
 @router.get("", operation_id="listDisclosures")
-async def list_all(visit: CurrentVisit) -> PageOut:
-    """Every version published, the newest first."""
-    visit.require_role(Role.CONSENT, Role.AUDITOR, Role.ADMIN)
+async def list_all(visit: CurrentVisit, query: PageQuery) -> PageOut:
+    """Every version published, by when it takes effect, the newest first."""
+    visit.require_role(Role.CONSENT, Role.AUDITOR)
     rules = await visit.services.facts.rules(fresh=False)
-    newest_first = sorted(rules.disclosures, key=lambda known: (known.effective_at, known.published_at), reverse=True)
-    return PageOut(items=[_published(disclosure) for disclosure in newest_first], next_cursor=None)
+    part = part_of(rules.disclosures, query.page, key=lambda known: known.version, at=lambda known: known.effective_at)
+    return PageOut(items=[_published(disclosure) for disclosure in part.items], next_cursor=part.next_cursor)
 
 
 @router.get("/{version}", operation_id="getDisclosure")
 async def one(version: str, visit: CurrentVisit) -> dict[str, Any]:
     """One version, as it was published, with its digest in each language."""
-    visit.require_role(Role.CONSENT, Role.AUDITOR, Role.ADMIN)
+    visit.require_role(Role.CONSENT, Role.AUDITOR)
     disclosure = (await visit.services.facts.rules(fresh=False)).disclosure(version)
     if disclosure is None:
         raise not_found("disclosure")

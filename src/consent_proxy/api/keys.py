@@ -4,6 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from consent_proxy.api.listing import PageQuery, part_of
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found
 from consent_proxy.api.schemas import KeyIn, KeyOut, NewKeyOut, PageOut
 from consent_proxy.application.create_key import create_key
@@ -30,14 +31,15 @@ async def create(key: KeyIn, visit: CurrentVisit, response: Response) -> NewKeyO
 
 
 @router.get("", operation_id="listKeys")
-async def list_all(visit: CurrentVisit) -> PageOut:
+async def list_all(visit: CurrentVisit, query: PageQuery) -> PageOut:
     """Every key, revoked ones too; never its text."""
     visit.require_role(Role.ADMIN)
     rules = await visit.services.facts.rules(fresh=False)
     used = await visit.services.rulebook.last_used()
-    keys = sorted(rules.keys.values(), key=lambda key: key.created_at, reverse=True)
-    shown = [_shown(key).model_copy(update={"last_used_at": used.get(key.id)}) for key in keys]
-    return PageOut(items=[key.model_dump(mode="json") for key in shown], next_cursor=None)
+    known = list(rules.keys.values())
+    part = part_of(known, query.page, key=lambda key: str(key.id), at=lambda key: key.created_at)
+    shown = [_shown(key).model_copy(update={"last_used_at": used.get(key.id)}) for key in part.items]
+    return PageOut(items=[key.model_dump(mode="json") for key in shown], next_cursor=part.next_cursor)
 
 
 @router.delete("/{key_id}", operation_id="revokeKey", status_code=204)

@@ -18,7 +18,6 @@ _RESERVED = {
     "/v1/subjects/links": f"{_LATER}: ask again under the new identifier",
     "/v1/consent/changes": f"{_LATER}: read GET /v1/consent, which is always of now",
     "/v1/consent/imports": _LATER,
-    "/v1/consent/events/{id}/receipt": f"{_LATER}: read GET /v1/consent/events/{{id}}",
     "/v1/artefacts": "trainings are not offered yet, so there are no artefacts",
     "/v1/artefacts/{id}": "trainings are not offered yet, so there are no artefacts",
     "/v1/transfers/{id}/evidence": f"{_LATER}: read GET /v1/transfers/{{id}}",

@@ -43,7 +43,7 @@ Category = Annotated[DataCategory, AfterValidator(_grantable)]
 
 
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})")
-_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _LONGEST = timedelta(days=36_525)
 
 
@@ -144,7 +144,7 @@ class DisclosureIn(Inbound):
     material: StrictBool
     outdates_at: Moment | None = None
     consent_valid_for: Duration | None = None
-    approved_by: Line
+    approved_by: Line | None = None
     controller: ControllerIn
     recipients: Annotated[list[RecipientIn], Field(min_length=1)]
     purposes: Annotated[list[PurposeIn], Field(min_length=1)]

@@ -8,7 +8,14 @@ from typing import Literal
 from consent_proxy.api.auth import Door
 from consent_proxy.application.forward import Walk
 from consent_proxy.application.ports.consent import ConsentLedger, Subjects
-from consent_proxy.application.ports.platform import Clock, Digests, Identifiers, LedgerHealth, TokenSigner
+from consent_proxy.application.ports.platform import (
+    Clock,
+    Digests,
+    Identifiers,
+    LedgerHealth,
+    ReceiptSigner,
+    TokenSigner,
+)
 from consent_proxy.application.ports.providers import DeploymentDirectory, ManifestCatalogue, Provider
 from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
@@ -41,3 +48,4 @@ class Services:
     ids: Identifiers
     digests: Digests
     signer: TokenSigner
+    receipts: ReceiptSigner

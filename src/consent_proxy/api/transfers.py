@@ -3,25 +3,32 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import StringConstraints
 
-from consent_proxy.api.listing import PageQuery, cursor_page, note_access
+from consent_proxy.api.listing import PageQuery, PeriodQuery, note_access, read_page
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
-from consent_proxy.api.schemas import PageOut
+from consent_proxy.api.schemas import Country, Name, PageOut
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.records import TransferQuery
 from consent_proxy.domain.callers import Role
+from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.payloads import Json
+from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectRef
+from consent_proxy.domain.transfers import OutcomeState
 
 router = APIRouter(prefix="/v1", tags=["transfers"], route_class=StrictRoute)
 
-Values = Annotated[list[str] | None, Query(max_length=50)]
+#: What a filter is told stands in the access log for good: nothing in it may be free text.
+_Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/#-]{0,199}$")]
+Labels = Annotated[list[_Label] | None, Query(max_length=50)]
+Names = Annotated[list[Name] | None, Query(max_length=50)]
 
 #: The members of a transfer that a CSV has a column for; nested ones are joined by a dot, lists are JSON.
 CSV_COLUMNS = (
@@ -40,20 +47,20 @@ class Filters:
     def __init__(
         self,
         subject_ref: Annotated[UUID | None, Query()] = None,
-        recipient: Values = None,
-        provider: Values = None,
-        model: Values = None,
-        purpose: Values = None,
-        category: Values = None,
-        caller: Values = None,
-        kind: Values = None,
-        reason: Values = None,
-        outcome: Values = None,
-        contract: Values = None,
-        country: Values = None,
-        job: Values = None,
+        recipient: Names = None,
+        provider: Names = None,
+        model: Labels = None,
+        purpose: Annotated[list[Purpose] | None, Query()] = None,
+        category: Annotated[list[DataCategory] | None, Query()] = None,
+        caller: Names = None,
+        kind: Annotated[list[Literal["transfer", "refusal", "delivery"]] | None, Query()] = None,
+        reason: Annotated[list[Reason] | None, Query()] = None,
+        outcome: Annotated[list[OutcomeState] | None, Query()] = None,
+        contract: Labels = None,
+        country: Annotated[list[Country] | None, Query(max_length=50)] = None,
+        job: Annotated[list[UUID] | None, Query(max_length=50)] = None,
     ) -> None:
-        given = {
+        given: dict[str, Sequence[object] | None] = {
             "recipient": recipient,
             "provider": provider,
             "model": model,
@@ -68,7 +75,7 @@ class Filters:
             "job": job,
         }
         self.subject_ref = subject_ref
-        self.values = {name: tuple(values) for name, values in given.items() if values}
+        self.values = {name: tuple(map(str, values)) for name, values in given.items() if values}
 
 
 FiltersQuery = Annotated[Filters, Depends()]
@@ -77,10 +84,10 @@ FiltersQuery = Annotated[Filters, Depends()]
 @router.get("/transfers", operation_id="listTransfers")
 async def list_all(visit: CurrentVisit, filters: FiltersQuery, query: PageQuery, response: Response) -> PageOut:
     """Transfers and refusals, the newest first."""
-    wanted = await _query(visit, filters, cursor_page(query))
+    wanted = await _query(visit, filters, query.page)
     if wanted is None:
         return PageOut(items=[], next_cursor=None)
-    page = await visit.services.reader.page(wanted)
+    page = await read_page(visit.services.reader.page(wanted))
     await _note(visit, "/v1/transfers", wanted, items=len(page.items))
     response.headers["cache-control"] = "no-store"
     return PageOut(items=[dict(item) for item in page.items], next_cursor=page.next_cursor)
@@ -90,11 +97,11 @@ async def list_all(visit: CurrentVisit, filters: FiltersQuery, query: PageQuery,
 async def export(
     visit: CurrentVisit,
     filters: FiltersQuery,
-    query: PageQuery,
+    query: PeriodQuery,
     format: Annotated[Literal["ndjson", "csv"], Query()] = "ndjson",
 ) -> StreamingResponse:
     """Every record that matches, as a stream."""
-    wanted = await _query(visit, filters, cursor_page(query))
+    wanted = await _query(visit, filters, query.page)
     if wanted is not None:
         await _note(visit, "/v1/transfers/export", wanted, items=None)
     records = visit.services.reader.stream(wanted) if wanted is not None else _nothing()
@@ -124,7 +131,7 @@ async def one(transfer_id: UUID, visit: CurrentVisit, response: Response) -> dic
 async def accesses(visit: CurrentVisit, query: PageQuery, response: Response) -> PageOut:
     """Who read transfers, events and exports."""
     visit.require_role(Role.PRIVACY)
-    page = await visit.services.access_log.page(cursor_page(query))
+    page = await read_page(visit.services.access_log.page(query.page))
     response.headers["cache-control"] = "no-store"
     return PageOut(items=[dict(item) for item in page.items], next_cursor=page.next_cursor)
 

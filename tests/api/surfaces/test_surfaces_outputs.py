@@ -1,6 +1,7 @@
 """Results at our own addresses: for whoever holds one, for a while, and without anybody's credential on the way."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from consent_proxy.application.ports.providers import OutputStream
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.sandbox.behaviours import Behaviour
 from consent_proxy.sandbox.wire import Role
@@ -26,7 +28,8 @@ async def an_address(served: Served) -> str:
     body = {"prompt": "a boat", "image_size": {"width": 64, "height": 64}}
     reply = await served.call("POST", "/fal/run/fal-ai/flux/schnell", subject=person, json=body)
     assert reply.status_code == 200, reply.text
-    return urlsplit(reply.json()["images"][0]["url"]).path
+    url: str = reply.json()["images"][0]["url"]
+    return urlsplit(url).path
 
 
 def assert_problem(reply: httpx.Response, status: int, reason: str) -> None:
@@ -132,16 +135,38 @@ async def test_a_file_that_breaks_off_is_visibly_unfinished(served: Served) -> N
 
 async def test_a_reader_who_goes_is_not_read_for(served: Served) -> None:
     address = await an_address(served)
-    messages: list[dict[str, Any]] = []
+    closed = asyncio.Event()
+    gone = asyncio.Event()
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1_000
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    class Endless:
+        name = "fal"
+
+        async def open_output(self, url: str, *, headers: Any) -> OutputStream:
+            return OutputStream(status=200, headers={"content-type": "video/mp4"}, chunks=endless())
 
     async def receive() -> dict[str, Any]:
+        await gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
-        messages.append(message)
+        nonlocal sent
+        sent += len(message.get("body", b""))
+        if sent >= 10_000:
+            gone.set()
 
+    served.change(providers={"fal": Endless()})
     await served.app(a_scope(address), receive, send)
-    assert not any(message["type"] == "http.response.body" and not message.get("more_body") for message in messages)
+    assert closed.is_set()
+    assert sent < 20_000
 
 
 async def forever() -> dict[str, Any]:

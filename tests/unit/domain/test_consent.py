@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, rule
 from hypothesis.stateful import Bundle as Queue
+from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.consent import (
     CLOCK_TOLERANCE,
     OFFLINE_LIMIT,
+    ConsentEvent,
     ConsentState,
     Granted,
     Standing,
@@ -38,9 +39,9 @@ MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
 
-def after(*events: object, standing: Standing = NOBODY_ASKED) -> Standing:
+def after(*events: ConsentEvent, standing: Standing = NOBODY_ASKED) -> Standing:
     for event in events:
-        standing = apply_event(standing, event).standing  # type: ignore[arg-type]
+        standing = apply_event(standing, event).standing
     return standing
 
 
@@ -64,7 +65,7 @@ def test_a_yes_covers_exactly_the_recipients_and_categories_it_named() -> None:
 @pytest.mark.parametrize(
     ("no", "expected"), [(a_decline(2), ConsentState.DECLINED), (a_withdrawal(2), ConsentState.WITHDRAWN)]
 )
-def test_a_no_to_everyone_holds_for_everyone_even_for_those_never_named(no: object, expected: ConsentState) -> None:
+def test_a_no_to_everyone_holds_even_for_those_never_named(no: ConsentEvent, expected: ConsentState) -> None:
     standing = after(a_grant(), no)
 
     assert [state(standing, recipient) for recipient in ("fal", "replicate", "new")] == [expected] * 3
@@ -93,7 +94,7 @@ def test_a_yes_given_after_the_no_arrived_opens_the_door_again(occurred_at: date
 
 @pytest.mark.parametrize("no", [a_decline(), a_withdrawal(), a_withdrawal(recipients=frozenset({"fal"}))])
 @pytest.mark.parametrize("occurred_at", [NOW - DAY, NOW - SECOND, NOW])
-def test_a_queued_yes_that_is_not_later_than_the_no_changes_nothing(no: object, occurred_at: datetime) -> None:
+def test_a_queued_yes_that_is_not_later_than_the_no_changes_nothing(no: ConsentEvent, occurred_at: datetime) -> None:
     before = after(no)
 
     late = apply_event(before, a_grant(2, covers={"fal": []}, received_at=NOW + HOUR, occurred_at=occurred_at))
@@ -130,9 +131,12 @@ def test_a_yes_from_the_future_is_an_error() -> None:
         apply_event(NOBODY_ASKED, a_grant(occurred_at=NOW + CLOCK_TOLERANCE + SECOND))
 
 
+EVENTS: tuple[ConsentEvent, ...] = (a_grant(1), a_decline(2), a_grant(3), a_withdrawal(4))
+
+
 def test_every_change_moves_the_version() -> None:
     standing = NOBODY_ASKED
-    for number, event in enumerate([a_grant(1), a_decline(2), a_grant(3), a_withdrawal(4)], start=1):
+    for number, event in enumerate(EVENTS, start=1):
         standing = apply_event(standing, event).standing
         assert standing.version == number
 
@@ -189,8 +193,8 @@ class Remembered:
 
 
 class PeopleDeciding(RuleBasedStateMachine):
-    """Yeses, noes and withdrawals from several devices, some of which were offline; after every step the standing has to
-    say what the plain reading of the rules says.
+    """Yeses, noes and withdrawals from several devices, some of them offline: after every step the standing says what
+    the plain reading of the rules says.
     """
 
     offline = Queue("offline")

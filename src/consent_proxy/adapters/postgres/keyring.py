@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Database
 from consent_proxy.adapters.postgres.secrets import load_keyring
+from consent_proxy.adapters.receipts import Ed25519ReceiptSigner
 from consent_proxy.adapters.secrets import Keyring, SecretsLocked
 from consent_proxy.adapters.tokens import JwtTokenSigner
 from consent_proxy.application.ports.platform import LedgerHealth, Readiness
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.callers import Credential
+from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 
 _log = logging.getLogger(__name__)
@@ -19,12 +23,22 @@ _log = logging.getLogger(__name__)
 _RETRY_AFTER = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    keyring: Keyring
+    tokens: JwtTokenSigner
+    receipts: Ed25519ReceiptSigner
+
+
 class PostgresKeyring:
-    """Fulfils ``Digests`` and ``TokenSigner``. Until the secrets are open every use raises ``LedgerUnavailable``."""
+    """Fulfils ``Digests``, ``TokenSigner`` and ``ReceiptSigner``.
+
+    Until the secrets are open every use raises ``LedgerUnavailable``.
+    """
 
     def __init__(self, database: Database, *, secret_key: str, previous: Iterable[str] = ()) -> None:
         self._database, self._secret_key, self._previous = database, secret_key, tuple(previous)
-        self._opened: tuple[Keyring, JwtTokenSigner] | None = None
+        self._opened: _Opened | None = None
         self._waiting: asyncio.Task[None] | None = None
 
     @property
@@ -47,44 +61,44 @@ class PostgresKeyring:
 
     def subject(self, identifier: SubjectIdentifier) -> bytes:
         """See ``Digests``."""
-        return self._keyring.subject(identifier)
+        return self._in_use().keyring.subject(identifier)
 
     def pseudonym(self, subject_ref: SubjectRef, *, recipient: str) -> str:
         """See ``Digests``."""
-        return self._keyring.pseudonym(subject_ref, recipient=recipient)
+        return self._in_use().keyring.pseudonym(subject_ref, recipient=recipient)
 
     def idempotency(self, key: str, *, caller_id: UUID) -> bytes:
         """See ``Digests``."""
-        return self._keyring.idempotency(key, caller_id=caller_id)
+        return self._in_use().keyring.idempotency(key, caller_id=caller_id)
 
     def capability(self, *, job_id: UUID, url: str) -> str:
         """See ``Digests``."""
-        return self._keyring.capability(job_id=job_id, url=url)
+        return self._in_use().keyring.capability(job_id=job_id, url=url)
 
     def mint(self, credential: Credential) -> str:
         """See ``TokenSigner``."""
-        return self._signer.mint(credential)
+        return self._in_use().tokens.mint(credential)
 
     def read(self, token: str) -> Credential | None:
         """See ``TokenSigner``."""
-        return self._signer.read(token)
+        return self._in_use().tokens.read(token)
 
-    @property
-    def _keyring(self) -> Keyring:
-        return self._in_use()[0]
+    def sign(self, claims: Mapping[str, Json], *, at: datetime) -> str:
+        """See ``ReceiptSigner``."""
+        return self._in_use().receipts.sign(claims, at=at)
 
-    @property
-    def _signer(self) -> JwtTokenSigner:
-        return self._in_use()[1]
+    def public_keys(self) -> list[dict[str, Json]]:
+        """See ``ReceiptSigner``."""
+        return self._in_use().receipts.public_keys()
 
-    def _in_use(self) -> tuple[Keyring, JwtTokenSigner]:
+    def _in_use(self) -> _Opened:
         if self._opened is None:
             raise LedgerUnavailable("the service's secrets are in the database, which did not answer yet")
         return self._opened
 
     async def _open(self) -> None:
         keyring = await load_keyring(self._database, secret_key=self._secret_key, previous=self._previous)
-        self._opened = keyring, JwtTokenSigner(keyring)
+        self._opened = _Opened(keyring, JwtTokenSigner(keyring), Ed25519ReceiptSigner(keyring))
 
     async def _open_later(self) -> None:
         _log.warning("the database does not answer: nothing is sent before it does")

@@ -45,6 +45,10 @@ update standings set version = $3, state = $4, detail = $5, updated_at = $6 wher
 """
 _STANDINGS = "select subject_ref, purpose, version, detail from standings where subject_ref = $1"
 _EVENTS_UNTIL = "select * from consent_events where subject_ref = $1 and received_at <= $2 order by seq"
+_EVENT_BEFORE = """
+select * from consent_events where subject_ref = $1 and seq < (select seq from consent_events where id = $2)
+order by seq desc limit 1
+"""
 _PAGE = """
 select * from consent_events where subject_ref = $1
   and ($2::timestamptz is null or received_at >= $2) and ($3::timestamptz is null or received_at < $3)
@@ -109,6 +113,11 @@ class PostgresConsentLedger:
     async def event(self, event_id: UUID) -> StoredEvent | None:
         """One event. Raises ``LedgerUnavailable``."""
         row = await self._database.fetchrow("select * from consent_events where id = $1", event_id)
+        return event_from_row(row) if row is not None else None
+
+    async def event_before(self, event: StoredEvent) -> StoredEvent | None:
+        """The event of the same subject that came just before. Raises ``LedgerUnavailable``."""
+        row = await self._database.fetchrow(_EVENT_BEFORE, event.subject_ref, event.id)
         return event_from_row(row) if row is not None else None
 
     async def _record(self, asked: ToRecord) -> RecordedEvent:

@@ -15,6 +15,7 @@ from consent_proxy.domain.consent import ConsentState, RecipientStanding, Standi
 from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.disclosures import Disclosure
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
+from consent_proxy.domain.documents import contract_to_document as contract_to_document  # noqa: PLC0414 - the way back
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 

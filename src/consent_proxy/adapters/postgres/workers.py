@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 SETTLE_EVERY = 30.0
 _LOOK_EVERY = 5.0
 _RETRY_AFTER = 0.25
+#: How many transfers one transaction settles, and how many of them the log names.
+_AT_ONCE = 1000
+_NAMED = 10
 
 #: No id is older than this when its intent is recorded: below it, what is not known to be open is closed.
 _OLDEST_NEW_ID = timedelta(minutes=10)
@@ -101,14 +104,18 @@ class Worker:
         return settled
 
     async def _settle_one(self, dead: int, open_from: UUID) -> int:
-        async with self._database.transaction() as connection:
-            if not await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", WORKER_LOCKS, dead):
-                return 0
-            rows = await connection.fetch("select settle_intents($1, $2) as id", dead, open_from)
-            await connection.execute(_NOTE_LOST, dead)
-        for row in rows:
-            _log.warning("transfer %s of worker %s was settled as indeterminate", row["id"], dead)
-        return len(rows)
+        settled = 0
+        while True:
+            async with self._database.transaction() as connection:
+                if not await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", WORKER_LOCKS, dead):
+                    return settled
+                rows = await connection.fetch("select settle_intents($1, $2, $3) as id", dead, open_from, _AT_ONCE)
+                if not rows:
+                    await connection.execute(_NOTE_LOST, dead)
+                    return settled
+            settled += len(rows)
+            ids = ", ".join(str(row["id"]) for row in rows[:_NAMED])
+            _log.warning("settled %d transfers of worker %s as indeterminate: %s …", len(rows), dead, ids)
 
     async def _note_open(self) -> None:
         """Tell settlers from which id on to look, should we die."""

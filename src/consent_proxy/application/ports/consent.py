@@ -149,3 +149,7 @@ class ConsentLedger(Protocol):
     async def event(self, event_id: UUID) -> StoredEvent | None:
         """One event. Raises ``LedgerUnavailable``."""
         ...
+
+    async def event_before(self, event: StoredEvent) -> StoredEvent | None:
+        """The event of the same subject that came just before. Raises ``LedgerUnavailable``."""
+        ...

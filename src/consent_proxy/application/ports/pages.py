@@ -9,7 +9,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Part of a list: up to ``limit`` items after ``cursor``, from ``from_at`` to before ``to_at``, UTC."""
+    """Part of a list: up to ``limit`` items after ``cursor``, from ``from_at`` to before ``to_at``, UTC.
+
+    Readers raise ``ValueError`` for a cursor that they did not give out.
+    """
 
     limit: int = 100
     cursor: str | None = None

@@ -1,11 +1,13 @@
 """Time, ids, keyed digests, tokens and health: what the service needs of the machine it runs on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from consent_proxy.domain.callers import Credential
+from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 
 
@@ -58,6 +60,18 @@ class TokenSigner(Protocol):
 
     def read(self, token: str) -> Credential | None:
         """The credential a token stands for, expired or not; ``None`` if its signature or shape is wrong."""
+        ...
+
+
+class ReceiptSigner(Protocol):
+    """Signs the copies of consent records that are handed out."""
+
+    def sign(self, claims: Mapping[str, Json], *, at: datetime) -> str:
+        """Compact JWS under the key that was in use at a moment; deterministic."""
+        ...
+
+    def public_keys(self) -> list[dict[str, Json]]:
+        """The keys to verify with as JWKs, retired ones kept."""
         ...
 
 

@@ -193,6 +193,20 @@ def own_live(postgres: Cluster, live_sandbox: Sandbox) -> Iterator[Live]:
         yield live
 
 
+@pytest.fixture(scope="module")
+def apart(postgres: Cluster, live_sandbox: Sandbox) -> Iterator[Live]:
+    """A service of this module's own, whose tests may add rules as long as they do not mind each other's."""
+    with clone(postgres) as database, live_service(database, live_sandbox) as live:
+        yield live
+
+
+@pytest.fixture
+def unpublished(postgres: Cluster, live_sandbox: Sandbox) -> Iterator[Live]:
+    """A service of this test's own, with nothing published."""
+    with clone(postgres) as database, live_service(database, live_sandbox, published=False) as live:
+        yield live
+
+
 @contextmanager
 def _listening(app: FastAPI, port: int) -> Iterator[None]:
     config = uvicorn.Config(

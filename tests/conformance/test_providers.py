@@ -90,7 +90,8 @@ async def test_a_no_about_the_request_itself_is_handed_on(way: Way, status: int)
 @ways
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 304])
 async def test_a_redirect_is_not_followed(way: Way, status: int) -> None:
-    stub = Stub(httpx.Response(status, headers={"location": "https://elsewhere.test/"}))
+    good = way.reply()
+    stub = Stub(httpx.Response(status, content=good.content, headers={"location": "https://elsewhere.test/"}))
     answer = answered(await send(way.build(stub.outbound), call=way.call))
     assert (answer.problem, answer.body) == (Reason.PROVIDER_REPLY_UNUSABLE, None)
     assert len(stub.requests) == 1

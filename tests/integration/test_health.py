@@ -100,3 +100,9 @@ async def test_what_expired_is_forgotten_in_time(database: Database) -> None:
     )
     await maintain(database)
     assert await database.fetchval("select array_agg(token_id) from token_revocations") == ["young"]
+
+
+@pytest.mark.parametrize("url", ["", "mysql://root@/db", "postgresql+asyncpg://me@/db", "just words"])
+async def test_an_address_that_is_no_postgres_is_an_error_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="postgresql://"):
+        await open_database(url)

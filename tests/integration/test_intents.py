@@ -327,6 +327,27 @@ async def test_an_outcome_is_kept_until_the_database_takes_it(
     assert await until(lambda: outcomes_of(owner, intent.id)) == [(1, "delivered")]
 
 
+async def test_an_outcome_is_written_even_if_nobody_waits_for_it(
+    ledger_database: LedgerDatabase, log: PostgresTransferLog, owner: RawConnection, subject_ref: SubjectRef
+) -> None:
+    intent = an_intent(subject_ref)
+    await log.record_intent(intent)
+    async with connected(ledger_database.owner_url) as other, other.transaction():
+        await other.execute("lock table outcomes in exclusive mode")
+        telling = asyncio.create_task(log.record_outcome(an_outcome(intent.id)))
+        await asyncio.sleep(0.1)
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await telling
+        assert intent.id in log._worker._open
+    assert await until(lambda: outcomes_of(owner, intent.id)) == [(1, "delivered")]
+
+    async def closed() -> bool:
+        return intent.id not in log._worker._open
+
+    await until(closed)
+
+
 async def test_a_job_that_could_not_be_written_is_said_to_be_unavailable(
     log: PostgresTransferLog, owner: RawConnection, subject_ref: SubjectRef
 ) -> None:

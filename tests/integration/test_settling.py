@@ -230,6 +230,20 @@ async def test_an_old_lock_is_taken_back_while_sends_are_open_under_it(
         assert await outcomes_of(owner, transfer_id) == [(1, "delivered")]
 
 
+async def test_nothing_is_affirmed_while_its_lock_is_held_by_another(
+    ledger_database: LedgerDatabase, owner: RawConnection, subject_ref: SubjectRef
+) -> None:
+    async with opened(ledger_database.service_url) as log:
+        recorded = await log.record_intent(an_intent(subject_ref))
+        assert isinstance(recorded, RecordedIntent)
+        async with grabbed(ledger_database, owner, log) as grabber:
+            with pytest.raises(LedgerUnavailable, match="lock"):
+                await log.affirm(recorded)
+            await grabber.execute("select pg_advisory_unlock_all()")
+            await log._worker._look()
+            assert isinstance(await log.affirm(recorded), RecordedIntent)
+
+
 async def test_an_intent_committed_while_the_lock_was_lost_is_not_begun(
     ledger_database: LedgerDatabase, owner: RawConnection, subject_ref: SubjectRef
 ) -> None:

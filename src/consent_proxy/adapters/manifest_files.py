@@ -27,6 +27,8 @@ from consent_proxy.domain.payloads import Json, canonical_json
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){1,7}$"
 _SLUG = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
+_FIRST_INEXACT = 2**53
+
 Slug = Annotated[str, StringConstraints(pattern=_SLUG)]
 ModelName = Annotated[str, StringConstraints(pattern=_MODEL, max_length=200)]
 VersionHex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -242,18 +244,20 @@ def _with_weights(
 
 
 def _signed(manifest: domain.Manifest) -> domain.Manifest:
-    return replace(manifest, sha256=sha256(canonical_json(_without_fractions(manifest.document()))).hexdigest())
+    return replace(manifest, sha256=sha256(canonical_json(_numbers_as_text(manifest.document()))).hexdigest())
 
 
-def _without_fractions(value: Json) -> Json:
-    """The same with fractions as their shortest decimal text: the canonical form knows none."""
+def _numbers_as_text(value: Json) -> Json:
+    """The same with the numbers that our canonical form does not know, fractions and the longest, as decimal text."""
     match value:
         case dict():
-            return {key: _without_fractions(held) for key, held in value.items()}
+            return {key: _numbers_as_text(held) for key, held in value.items()}
         case list():
-            return [_without_fractions(held) for held in value]
+            return [_numbers_as_text(held) for held in value]
         case float():
             return repr(value)
+        case int() if abs(value) >= _FIRST_INEXACT:
+            return str(value)
         case _:
             return value
 
@@ -266,5 +270,10 @@ def _where(document: Mapping[str, Any], location: Iterable[int | str]) -> str:
         entry = document[kind][index]
         named = entry.get("id", f"number {index + 1}") if isinstance(entry, dict) else f"number {index + 1}"
         parts[:2] = [f"{kind} '{named}'"]
-    words = ["field" if part == "fields" else str(part) for part in parts]
+    words: list[str] = []
+    for part in parts:
+        if words and words[-1] == "fields":
+            words[-1] = f"field '{part}'"
+        else:
+            words.append(str(part))
     return ", ".join(words) + ": " if words else ""

@@ -16,6 +16,7 @@ from consent_proxy.api import (
     check,
     consent,
     contracts,
+    control_openapi,
     disclosures,
     fal,
     health,
@@ -36,7 +37,7 @@ from consent_proxy.domain.refusals import Reason
 logger = logging.getLogger(__name__)
 
 API_VERSION = "1"
-_PLAIN_NAME = re.compile(r"^[A-Za-z0-9_-]{1,40}$")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -53,6 +54,7 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        responses=control_openapi.RESPONSES,
     )
     for surface in (fal, replicate, outputs):
         app.router.routes.extend(surface.routes())
@@ -70,6 +72,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         for surface in (fal, replicate, outputs):
             document["paths"].update(surface.openapi_paths())
+        control_openapi.complete(document)
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -113,7 +116,7 @@ async def _on_invalid(_: Request, error: RequestValidationError) -> Response:
 
 def _place(parts: tuple[object, ...]) -> str:
     """Where the fault is; a key that is not a plain name is somebody's text and stays out."""
-    return ".".join(str(part) if _PLAIN_NAME.match(str(part)) else "~" for part in parts)
+    return ".".join(str(part) if _PLAIN_NAME.fullmatch(str(part)) else "~" for part in parts)
 
 
 async def _on_http(_: Request, error: HTTPException) -> Response:

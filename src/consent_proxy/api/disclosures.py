@@ -21,7 +21,12 @@ from consent_proxy.domain.refusals import Reason
 router = APIRouter(prefix="/v1/disclosures", tags=["disclosures"], route_class=StrictRoute)
 
 
-@router.post("", operation_id="publishDisclosure", status_code=201)
+@router.post(
+    "",
+    operation_id="publishDisclosure",
+    status_code=201,
+    responses={200: {"description": "The same version was there already."}},
+)
 async def publish(disclosure: DisclosureIn, visit: CurrentVisit) -> JSONResponse:
     """Publish an immutable version: 201; the same again: 200; something else under that version: 409."""
     visit.require_role(Role.ADMIN)
@@ -36,7 +41,12 @@ async def publish(disclosure: DisclosureIn, visit: CurrentVisit) -> JSONResponse
     return JSONResponse(_published(published), status_code=201 if new else 200)
 
 
-@router.get("/current", operation_id="getCurrentDisclosure", response_model=ShownDisclosureOut)
+@router.get(
+    "/current",
+    operation_id="getCurrentDisclosure",
+    response_model=ShownDisclosureOut,
+    responses={304: {"description": "It is still the one whose ETag was sent."}},
+)
 async def current(
     request: Request, response: Response, locale: Annotated[str | None, Query(max_length=35)] = None
 ) -> ShownDisclosureOut | Response:
@@ -46,13 +56,17 @@ async def current(
     if disclosure is None:
         raise Problem(Reason.NOT_FOUND, "no disclosure is in force yet: publish one with POST /v1/disclosures")
     shown = show_disclosure(disclosure, locale=locale)
-    tag = f'"{shown.sha256}"'
-    if tag in [given.strip() for given in request.headers.get("if-none-match", "").split(",")]:
-        return Response(status_code=304, headers={"etag": tag})
-    response.headers["etag"] = tag
-    response.headers["cache-control"] = "no-cache"
-    response.headers["content-language"] = shown.locale
+    headers = {"etag": f'"{shown.sha256}"', "cache-control": "no-cache", "content-language": shown.locale}
+    if _has_it(request.headers.get("if-none-match"), tag=headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
     return shown_out(shown)
+
+
+def _has_it(condition: str | None, *, tag: str) -> bool:
+    """Whether the reader has what the tag names; proxies that compress make tags weak (RFC 9110 §13.1.2)."""
+    given = {part.strip().removeprefix("W/") for part in (condition or "").split(",")}
+    return tag in given or "*" in given
 
 
 @router.get("", operation_id="listDisclosures")

@@ -15,7 +15,11 @@ async def alive() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", operation_id="getReadiness")
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    responses={503: {"description": "It cannot work now.", "model": ReadyOut}},
+)
 async def ready(request: Request, response: Response) -> ReadyOut:
     """200 when the database answers and its schema fits; what an operator should look at stands in ``warnings``."""
     services = services_of(request)

@@ -1,21 +1,30 @@
 """How the control API's routes are entered: strict JSON, checked headers, a credential, and the subject it is about."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from consent_proxy.api.auth import Subject, authenticate, require, require_role, subject_missing, subject_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
-from consent_proxy.domain.callers import Credential, Role, Scope
+from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
+from consent_proxy.domain.callers import Credential, CredentialKind, Role, Scope
 from consent_proxy.domain.refusals import Reason
+
+logger = logging.getLogger(__name__)
 
 #: A control request is small; a disclosure in thirty languages is the largest.
 CONTROL_BODY_LIMIT = 4_000_000
+#: What the application has an answer for.
+_ANSWERED = (Problem, RequestValidationError, HTTPException, LedgerUnavailable, Overloaded)
 
 
 class StrictRoute(APIRoute):
@@ -24,6 +33,17 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler: check the head, read and parse the body once, hand both on."""
         handle = super().get_route_handler()
+
+        async def quiet(request: Request) -> Response:
+            try:
+                return await strict(request)
+            except _ANSWERED:
+                raise
+            except Exception as error:  # noqa: BLE001 - left to the server, its message would be logged
+                # A stranger's message may hold what was sent: the type and the place are enough to find it.
+                logger.error("unexpected %s in %s", type(error).__name__, self.path)  # noqa: TRY400 - see above
+                detail = "an unexpected error; the operator's log has its place"
+                raise Problem(Reason.INTERNAL_ERROR, detail, sent="no") from None
 
         async def strict(request: Request) -> Response:
             head = read_head(request.scope)
@@ -35,7 +55,7 @@ class StrictRoute(APIRoute):
                 request._json = parse_json(body)  # noqa: SLF001 - and of its parsed form
             return await handle(request)
 
-        return strict
+        return quiet
 
 
 def _require_json(head: RequestHead) -> None:
@@ -82,6 +102,8 @@ async def _visit(request: Request) -> Visit:
     services: Services = request.app.state.services
     head: RequestHead = request.state.head
     credential = await authenticate(head, door=services.door, fresh=True)
+    if credential.kind is CredentialKind.SERVICE_KEY:
+        await services.rulebook.note_key_used(UUID(credential.id), at=services.clock.now())
     return Visit(head=head, credential=credential, services=services, body=getattr(request, "_body", b""))
 
 

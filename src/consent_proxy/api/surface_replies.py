@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from uuid import UUID
 
 from starlette.types import Send
@@ -13,6 +14,9 @@ from consent_proxy.application.forward import Forwarded
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Answer, Answered, OutcomeState, Unanswered
+
+#: A header has an end; so does the record's own list.
+NAMES_SHOWN = 64
 
 _PART = r"(?:[A-Za-z_][A-Za-z0-9_]{0,39}(?:\[\])?|~)"
 _NAME = re.compile(rf"{_PART}(?:\.{_PART}){{0,7}}")
@@ -61,8 +65,9 @@ def transfer_headers(forwarded: Forwarded, *, dropped_before: Iterable[str] = ()
 
 
 def printable(names: Iterable[str]) -> list[str]:
-    """Names of fields as a header may show them, each once; ``~`` for one that is more than a name."""
-    return list(dict.fromkeys(name if _NAME.fullmatch(name) is not None else "~" for name in names))
+    """Names of fields as a header may show them, each once; ``~`` for one that is more than a name. The first ones."""
+    shown = (name if _NAME.fullmatch(name) is not None else "~" for name in names)
+    return list(islice(dict.fromkeys(shown), NAMES_SHOWN))
 
 
 def on_our_side(value: Json, *, capabilities: Mapping[str, str], public_url: str, kept: tuple[str, ...] = ()) -> Json:

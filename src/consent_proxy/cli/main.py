@@ -53,8 +53,9 @@ def main() -> None:
         commands(prog_name="consent-proxy")
     except ValidationError as error:
         for found in error.errors(include_input=False, include_url=False):
-            name = "__".join(str(part) for part in found["loc"]).upper() or "SETTINGS"
-            click.echo(f"CONSENT_PROXY_{name}: {found['msg']}", err=True)
+            name = "__".join(str(part) for part in found["loc"]).upper()
+            message = found["msg"].removeprefix("Value error, ")
+            click.echo(f"CONSENT_PROXY_{name}: {message}" if name else message, err=True)
         sys.exit(UNAVAILABLE)
     except BrokenPipeError:
         sys.exit(FINDING)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -32,6 +33,8 @@ def _cell(value: Any) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M:%SZ") if value.utcoffset() == timedelta(0) else value.isoformat()
         case list() | tuple() | set() | frozenset():
             return ", ".join(str(item) for item in value) or "-"
         case _:

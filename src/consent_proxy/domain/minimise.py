@@ -65,7 +65,7 @@ def minimise(
     ``pseudonym`` stands in for any identifier. ``strict`` refuses instead of dropping. A refusal has one reason: first
     ``field-not-permitted``, then ``media-source-not-allowed``, then ``value-not-allowed``, and names all paths of it.
     """
-    terms = _Terms(categories=permit.categories - {DataCategory.ONWARD}, pseudonym=pseudonym)
+    terms = _Terms(categories=permit.categories, pseudonym=pseudonym)
     root = Field(path="", members=manifest.fields, required=True)
     whole = _part(root, payload, terms)
     dropped, uncounted = _counted(whole.dropped)

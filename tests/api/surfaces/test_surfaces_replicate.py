@@ -19,6 +19,7 @@ from consent_proxy.domain.transfers import Answered
 from consent_proxy.sandbox.behaviours import Behaviour
 from consent_proxy.sandbox.wire import Role
 from tests.in_process import IN_ONE_LOOP, PUBLIC_URL, Served
+from tests.provider_samples import Stub, a_replicate
 
 pytestmark = IN_ONE_LOOP
 
@@ -247,6 +248,13 @@ async def test_members_beside_the_input_stay_here(served: Served) -> None:
     assert served.sandbox.wire.requests() == []
 
 
+async def test_a_thousand_members_beside_the_input_do_not_burst_a_header(served: Served) -> None:
+    person = await somebody_who_said_yes(served)
+    body = {"input": INPUT} | {f"member_{number}": 1 for number in range(1_000)}
+    reply = await create(served, person, json=body)
+    assert len(reply.headers["consent-fields-dropped"].split(", ")) == 64
+
+
 @pytest.mark.parametrize(
     ("prefer", "passed"),
     [
@@ -276,6 +284,20 @@ async def test_a_wait_that_was_too_short_says_starting(served: Served) -> None:
     served.sandbox.behave("replicate", "*", Behaviour.SLOW)
     reply = await create(served, person, headers={"prefer": "wait=1"})
     assert (reply.json()["status"], reply.json()["output"]) == ("starting", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "output", "shown"),
+    [("processing", None, "starting"), ("processing", ["text"], "processing"), ("failed", None, "failed")],
+)
+async def test_a_create_never_says_processing_of_what_is_not_there_yet(
+    served: Served, said: str, output: Any, shown: str
+) -> None:
+    person = await somebody_who_said_yes(served)
+    stub = Stub(httpx.Response(202, json={"id": "rm0abc", "status": said, "output": output}))
+    served.change(providers={"replicate": a_replicate(stub.outbound)})
+    reply = await create(served, person, headers={"prefer": "wait"})
+    assert (reply.json()["status"], reply.json()["output"]) == (shown, output)
 
 
 async def test_a_deployment_that_no_manifest_lists_is_looked_up_for_who_said_yes(served: Served) -> None:

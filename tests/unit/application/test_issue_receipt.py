@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ def _bytes(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def _verified(compact: str, jwks: list[dict[str, object]]) -> tuple[dict[str, object], dict[str, object]]:
+def _verified(compact: str, jwks: Sequence[Mapping[str, object]]) -> tuple[dict[str, object], dict[str, object]]:
     """Verify by hand, with nothing of the library that signed. Raises ``InvalidSignature``."""
     head, claims, signature = compact.split(".")
     header = json.loads(_bytes(head))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -42,6 +43,7 @@ _SETTINGS = {
 #: States and classes of SQLSTATE in which the server, not the statement, is what failed (appendix A of its manual).
 _SERVER_CLASSES = ("08", "53", "57", "58", "40", "XX")
 _SERVER_STATES = frozenset({"25006", "25P03", "55P03", "28000", "28P01", "3D000"})
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -55,7 +57,7 @@ class Backend:
 
 def encode_json(value: Json) -> str:
     """JSON as jsonb takes it. Raises ``ValueError`` for NaN, infinities, NUL and lone surrogates."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     text.encode()
     if "\\u0000" in text and _NUL.search(text):
         raise ValueError("a NUL character cannot be recorded")
@@ -158,6 +160,8 @@ def is_lost(connection: Connection) -> bool:
 
 async def open_database(url: str, *, size: int = 12) -> Database:
     """Make a pool of up to ``size`` connections; none is opened yet. Raises ``ValueError`` for a URL that is none."""
+    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("a database's address begins with postgresql://")
     backends: dict[int, Backend] = {}
 
     async def prepare(connection: RawConnection) -> None:

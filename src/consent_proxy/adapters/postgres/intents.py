@@ -80,7 +80,8 @@ class PostgresTransferLog:
     async def affirm(self, recorded: RecordedIntent) -> RecordedIntent | FactsChanged:
         """See ``TransferLog``."""
         begin_by = self._clock.monotonic() + self._send_within
-        self._worker.id  # noqa: B018 - raises while there is none
+        if not self._worker.holds(recorded.intent.id):
+            raise LedgerUnavailable("this worker has lost the lock that the intent was recorded under")
         stands = await asyncio.shield(self._affirmations.add(recorded))
         return replace(recorded, begin_by=begin_by) if stands else FactsChanged()
 

@@ -32,6 +32,9 @@ class Later(Generic[Item]):
 
     def keep(self, item: Item) -> None:
         """Take an item that is to be written as soon as it can be."""
+        if self._closing.is_set():
+            _log.error("%s %s came too late to be written", self._name, self._key(item))
+            return
         if len(self._kept) >= self._limit:
             _log.error("%s %s is lost: too many wait to be written", self._name, self._key(self._kept.pop(0)))
         self._kept.append(item)

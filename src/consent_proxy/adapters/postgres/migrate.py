@@ -61,7 +61,8 @@ def migrate(owner_url: str, *, service_role: str | None) -> MigrationResult:
 
     All in one transaction under an advisory lock, so that several replicas may ask for it at once and a crash leaves
     nothing half done. ``service_role`` gets no grants where it is the owner itself. May be called inside a running
-    event loop: it blocks. Raises asyncpg's errors and ``OSError`` when the database cannot be reached or changed.
+    event loop: it blocks. Raises ``OSError`` or asyncpg's errors when the database cannot be reached, SQLAlchemy's
+    ``DBAPIError`` when it cannot be changed.
     """
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, _migrate(owner_url, service_role)).result()

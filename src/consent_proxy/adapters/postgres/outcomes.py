@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from consent_proxy.adapters.postgres.connections import Database, encode_json
 from consent_proxy.adapters.postgres.later import Later
 from consent_proxy.adapters.postgres.transfer_records import outcome_detail, refusal_details
 from consent_proxy.application.ports.platform import Clock
-from consent_proxy.application.ports.transfers import LedgerUnavailable, RefusedTransfer
+from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded, RefusedTransfer
 from consent_proxy.domain.transfers import Job, Outcome, Output
 
 #: Seconds a refusal's answer waits for its record; after that the record follows.
@@ -60,7 +61,6 @@ class OutcomeWriter:
         self._database, self._clock, self._written = database, clock, written
         self._batches: Batches[_Told, None] = Batches(self._append)
         self._later: Later[_Told] = Later(self._write, name="the outcome of", key=_transfer_of)
-        self._writing: set[asyncio.Task[None]] = set()
 
     @property
     def kept(self) -> int:
@@ -70,14 +70,12 @@ class OutcomeWriter:
     async def record(self, outcome: Outcome, *, job: Job | None = None, outputs: Sequence[Output] = ()) -> None:
         """See ``TransferLog.record_outcome``."""
         told = _encode(outcome, job, tuple(outputs))
-        if told.made_work_known:
+        try:
             await self._write(told)
-            return
-        # A task of its own: whoever waits may be cancelled, and the outcome has to be written, or kept, all the same.
-        writing = asyncio.create_task(self._write_or_keep(told))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        await asyncio.shield(writing)
+        except LedgerUnavailable:
+            if told.made_work_known:
+                raise
+            self._later.keep(told)
 
     def follow_up(self, outcome: Outcome) -> None:
         """Write an outcome that nobody waits for, as soon as the database takes it."""
@@ -90,27 +88,33 @@ class OutcomeWriter:
 
     async def aclose(self, *, within: float) -> None:
         """Write what is under way, and try what is kept for so many seconds at most."""
-        if self._writing:
-            await asyncio.wait(self._writing)
         await self._batches.aclose()
         await self._later.aclose(within=within)
 
-    async def _write_or_keep(self, told: _Told) -> None:
-        try:
-            await self._write(told)
-        except LedgerUnavailable:
-            self._later.keep(told)
-
     async def _write(self, told: _Told) -> None:
         """Raises ``LedgerUnavailable``."""
+        transfer_id = told.outcome.transfer_id
         try:
-            await asyncio.shield(self._batches.add(told))
+            answer = self._batches.add(told)
+        except Overloaded as error:
+            raise LedgerUnavailable(*error.args) from error
+        try:
+            await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(partial(self._left_alone, told))
+            raise
         except LedgerUnavailable:
             raise
         except Exception as error:
-            transfer_id = told.outcome.transfer_id
             raise LedgerUnavailable(f"the outcome of {transfer_id} was not taken ({type(error).__name__})") from error
-        self._written(told.outcome.transfer_id)
+        self._written(transfer_id)
+
+    def _left_alone(self, told: _Told, answer: "asyncio.Future[None]") -> None:
+        """Whoever waited is gone; the outcome has to be written all the same."""
+        if answer.cancelled() or answer.exception() is not None:
+            self._later.keep(told)
+        else:
+            self._written(told.outcome.transfer_id)
 
     async def _append(self, batch: Sequence[_Told]) -> Sequence[None]:
         async with self._database.acquire() as connection:
@@ -136,26 +140,26 @@ class RefusalWriter:
         self._database = database
         self._batches: Batches[tuple[UUID, str], None] = Batches(self._append, lanes=1)
         self._later: Later[tuple[UUID, str]] = Later(self._write, name="the record of refusal", key=_refusal_of)
-        self._writing: set[asyncio.Task[None]] = set()
 
     async def record(self, refused: RefusedTransfer) -> None:
         """See ``TransferLog.record_refusal``."""
-        writing = asyncio.create_task(self._write_or_keep((refused.id, encode_json(refusal_details(refused)))))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        await asyncio.wait({writing}, timeout=_REFUSAL_WITHIN)
+        item = (refused.id, encode_json(refusal_details(refused)))
+        try:
+            answer = self._batches.add(item)
+        except Overloaded:
+            self._later.keep(item)
+            return
+        answer.add_done_callback(partial(self._keep_if_failed, item))
+        await asyncio.wait({answer}, timeout=_REFUSAL_WITHIN)
 
     async def aclose(self, *, within: float) -> None:
         """Write what is under way, and try what is kept for so many seconds at most."""
-        if self._writing:
-            await asyncio.wait(self._writing)
         await self._batches.aclose()
         await self._later.aclose(within=within)
 
-    async def _write_or_keep(self, item: tuple[UUID, str]) -> None:
-        try:
-            await self._write(item)
-        except Exception:  # noqa: BLE001 - the refusal stands whatever befalls its record
+    def _keep_if_failed(self, item: tuple[UUID, str], answer: "asyncio.Future[None]") -> None:
+        """The refusal stands whatever befalls its record."""
+        if answer.cancelled() or answer.exception() is not None:
             self._later.keep(item)
 
     async def _write(self, item: tuple[UUID, str]) -> None:

@@ -70,15 +70,21 @@ class Worker:
         """Note that an intent is about to be recorded."""
         self._open[transfer_id] = worker
 
+    def holds(self, transfer_id: UUID) -> bool:
+        """Whether the lock that an open intent was recorded under is held, so that nobody can have settled it."""
+        return self._open.get(transfer_id) in self._held
+
     def closed(self, transfer_id: UUID) -> None:
         """Note that an intent has its outcome, or that there is none."""
         self._open.pop(transfer_id, None)
 
     async def start(self) -> None:
         """Take an id, settle what dead workers left, and go on doing both; at once, or when the database is back."""
-        with contextlib.suppress(LedgerUnavailable):
+        try:
             await self._take()
             await self.settle()
+        except Exception as error:  # noqa: BLE001 - a database that is away or not yet migrated may come
+            _log.warning("the worker's lock or its settling waits for the database (%s)", type(error).__name__)
         self._keeping = asyncio.create_task(self._keep())
 
     async def aclose(self) -> None:

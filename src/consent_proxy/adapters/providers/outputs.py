@@ -54,7 +54,7 @@ class OutputHosts:
         except UnsafeUrl:
             return False
         place = parsed.netloc.decode("ascii")
-        return place in self.exact or (parsed.port is None and place.endswith(self.suffixes))
+        return place in self.exact or place.endswith(self.suffixes)
 
     def find(self, body: Json) -> tuple[str, ...]:
         """The results a reply names: every string in it that is as a whole a URL on these hosts, once each."""

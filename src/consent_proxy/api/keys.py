@@ -5,10 +5,12 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from consent_proxy.api.listing import PageQuery, part_of
+from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found
 from consent_proxy.api.schemas import KeyIn, KeyOut, NewKeyOut, PageOut
 from consent_proxy.application.create_key import create_key
 from consent_proxy.domain.callers import Role, ServiceKey
+from consent_proxy.domain.refusals import Reason
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=StrictRoute)
 
@@ -18,6 +20,8 @@ async def create(key: KeyIn, visit: CurrentVisit, response: Response) -> NewKeyO
     """Make a key for a caller, who is made on first sight. The answer shows it this once."""
     visit.require_role(Role.ADMIN)
     services = visit.services
+    if key.expires_at is not None and key.expires_at <= services.clock.now():
+        raise Problem(Reason.BODY_INVALID, "expires_at is over already: the key would open nothing")
     made, secret = await create_key(
         caller=key.caller,
         roles=frozenset(key.roles),

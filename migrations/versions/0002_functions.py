@@ -226,9 +226,10 @@ begin
 end""",
     )
     # 4711 is the class of the workers' locks (WORKER_LOCKS in tables.py): who holds a worker's lock is that worker, or
-    # settles for it. What has any outcome is left alone.
+    # settles for it. What has any outcome is left alone, and so is what is younger than a send window: a worker that has
+    # lost its lock may be about to send it, and a withdrawal has to see it as open as long as that may be.
     create_function(
-        "settle_intents(dead bigint, from_id uuid, most integer)",
+        "settle_intents(dead bigint, from_id uuid, age interval, most integer)",
         returns="setof uuid",
         options="security definer",
         body="""begin
@@ -237,7 +238,7 @@ end""",
   end if;
   return query insert into outcomes (transfer_id, seq, at, state, detail)
     select t.id, 1, clock_timestamp(), 'indeterminate', '{"settled": true}'::jsonb from transfers t
-    where t.worker = dead and t.id >= from_id
+    where t.worker = dead and t.id >= from_id and t.intent_at < clock_timestamp() - age
       and not exists (select from outcomes o where o.transfer_id = t.id)
     order by t.id limit most
     on conflict do nothing

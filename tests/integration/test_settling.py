@@ -23,6 +23,7 @@ from tests.integration.ledger_rows import connected, outcomes_of, set_standing, 
 from tests.postgres import LedgerDatabase
 from tests.transfer_samples import an_intent, an_outcome, new_subject
 
+WITHIN = timedelta(milliseconds=400)
 ROOT = Path(workers.__file__).parents[4]
 
 # A service of its own that records an intent, says which, and then only waits.
@@ -47,9 +48,9 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[PostgresTransferLog]:
+async def opened(url: str, *, send_within: timedelta = WITHIN) -> AsyncIterator[PostgresTransferLog]:
     database = await open_database(url)
-    log = await open_transfer_log(database, clock=SystemClock(), send_within=timedelta(seconds=30))
+    log = await open_transfer_log(database, clock=SystemClock(), send_within=send_within)
     try:
         yield log
     finally:
@@ -75,6 +76,11 @@ async def record(log: PostgresTransferLog, subject_ref: SubjectRef) -> UUID:
     recorded = await log.record_intent(an_intent(subject_ref))
     assert isinstance(recorded, RecordedIntent)
     return recorded.intent.id
+
+
+async def old_enough() -> None:
+    """Let the send window of what was recorded so far pass: before that, nothing is settled in any case."""
+    await asyncio.sleep(WITHIN.total_seconds() + 0.05)
 
 
 async def holder_of(owner: RawConnection, worker: int) -> int | None:
@@ -128,8 +134,19 @@ async def test_a_new_process_settles_when_it_starts(
     async with opened(ledger_database.service_url) as log:
         transfer_id = await record(log, subject_ref)
     assert await outcomes_of(owner, transfer_id) == []
+    await old_enough()
     async with opened(ledger_database.service_url):
         assert await outcomes_of(owner, transfer_id) == [(1, "indeterminate")]
+
+
+async def test_what_may_still_be_about_to_be_sent_is_not_settled_yet(
+    ledger_database: LedgerDatabase, owner: RawConnection, subject_ref: SubjectRef
+) -> None:
+    async with opened(ledger_database.service_url) as log:
+        transfer_id = await record(log, subject_ref)
+    async with opened(ledger_database.service_url, send_within=timedelta(hours=1)) as log:
+        assert await log._worker.settle() == 0
+        assert await outcomes_of(owner, transfer_id) == []
 
 
 async def test_nothing_of_a_living_worker_is_settled(
@@ -138,6 +155,7 @@ async def test_nothing_of_a_living_worker_is_settled(
     async with opened(ledger_database.service_url) as living, opened(ledger_database.service_url) as other:
         transfer_id = await record(living, subject_ref)
         assert living._worker.id != other._worker.id
+        await old_enough()
         assert await other._worker.settle() == 0
         assert await living._worker.settle() == 0
         await living.record_outcome(an_outcome(transfer_id))
@@ -150,6 +168,7 @@ async def test_what_has_an_outcome_is_left_alone(
     async with opened(ledger_database.service_url) as log:
         transfer_id = await record(log, subject_ref)
         await log.record_outcome(an_outcome(transfer_id))
+    await old_enough()
     async with opened(ledger_database.service_url):
         assert await outcomes_of(owner, transfer_id) == [(1, "delivered")]
 
@@ -207,6 +226,7 @@ async def test_who_was_settled_meanwhile_tells_its_real_outcome_all_the_same(
     async with opened(ledger_database.service_url) as log, opened(ledger_database.service_url) as other:
         transfer_id = await record(log, subject_ref)
         async with grabbed(ledger_database, owner, log):
+            await old_enough()
             assert await other._worker.settle() == 0, "the lock of the old id is taken"
         assert await until(other._worker.settle) == 1
         assert await outcomes_of(owner, transfer_id) == [(1, "indeterminate")]
@@ -224,6 +244,7 @@ async def test_an_old_lock_is_taken_back_while_sends_are_open_under_it(
             await log._worker._look()
         assert await holder_of(owner, before) is not None
         assert await holder_of(owner, before) == await holder_of(owner, log._worker.id)
+        await old_enough()
         assert await other._worker.settle() == 0
         assert await outcomes_of(owner, transfer_id) == []
         await log.record_outcome(an_outcome(transfer_id))
@@ -260,6 +281,27 @@ async def test_an_intent_committed_while_the_lock_was_lost_is_not_begun(
         assert await until(lambda: outcomes_of(owner, intent.id)) == [(1, "not-delivered")]
 
 
+async def test_an_intent_committed_between_two_holdings_of_one_id_is_not_begun(
+    ledger_database: LedgerDatabase, owner: RawConnection, subject_ref: SubjectRef
+) -> None:
+    async with opened(ledger_database.service_url) as log:
+        intent, before = an_intent(subject_ref), log._worker.id
+        async with connected(ledger_database.owner_url) as other, other.transaction():
+            await other.execute("select 1 from standings for update")
+            recording = asyncio.create_task(log.record_intent(intent))
+            await asyncio.sleep(0.1)
+            await owner.fetchval("select pg_terminate_backend($1)", await holder_of(owner, before))
+
+            async def has_it_again() -> bool:
+                return log._worker.tenure == 2 and await has_an_id(log)
+
+            await until(has_it_again)
+            assert log._worker.id == before
+        with pytest.raises(LedgerUnavailable, match="lost its lock"):
+            await recording
+        assert await until(lambda: outcomes_of(owner, intent.id)) == [(1, "not-delivered")]
+
+
 async def test_an_outcome_that_could_not_be_written_before_the_end_is_settled(
     ledger_database: LedgerDatabase, owner: RawConnection, subject_ref: SubjectRef
 ) -> None:
@@ -274,6 +316,7 @@ async def test_an_outcome_that_could_not_be_written_before_the_end_is_settled(
         await log.record_outcome(an_outcome(transfer_id))
     await owner.execute("drop trigger in_the_way on outcomes")
     assert await outcomes_of(owner, transfer_id) == []
+    await old_enough()
     async with opened(ledger_database.service_url):
         assert await outcomes_of(owner, transfer_id) == [(1, "indeterminate")]
 

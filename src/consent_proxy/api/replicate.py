@@ -131,6 +131,7 @@ class _Replicate:
             provider=self._provider,
             call=call,
             services=self._services,
+            left_out=read.dropped,
         )
         return self._created(forwarded, target=target, wait=call.wait_seconds, dropped=read.dropped)
 

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -171,6 +171,7 @@ async def send_on(
     provider: Provider,
     call: ProviderCall,
     services: Services,
+    left_out: Sequence[str] = (),
 ) -> Forwarded:
     """Walk through the door. Raises ``Problem`` for a refusal and for an answer that must not be handed on."""
     request = TransferRequest(
@@ -183,6 +184,7 @@ async def send_on(
         payload=payload,
         stated_purpose=asked.head.get("consent-purpose"),
         strict=strict(asked.head),
+        left_out=tuple(left_out),
         trace_id=asked.head.trace_id,
     )
     forwarded = await forward(request, provider=provider, call=call, walk=services.walk)

@@ -84,8 +84,10 @@ async def cancel_job(job: Job, *, provider: Provider, jobs: Jobs, walk: Walk) ->
     answer = await provider.cancel(job)
     result = f"http-{answer.http_status}" if isinstance(answer, Answered) else answer.problem.value
     last = await _last_outcome(job, jobs)
-    cancel = Cancel(requested_at=requested_at, result=result)
-    await walk.log.record_outcome(replace(last, seq=last.seq + 1, cancel=cancel))
+    # The first yes is the news; what the provider says to asking again takes nothing of it back.
+    if last.cancel is None or not last.cancel.result.startswith("http-2"):
+        cancel = Cancel(requested_at=requested_at, result=result)
+        await walk.log.record_outcome(replace(last, seq=last.seq + 1, cancel=cancel))
     return Followed(job=job, answer=answer)
 
 

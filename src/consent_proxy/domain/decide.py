@@ -17,7 +17,10 @@ from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferRequest:
-    """What a caller asks to be sent: whose data, to which model, as whom. ``payload`` is the model's input."""
+    """What a caller asks to be sent: whose data, to which model, as whom. ``payload`` is the model's input.
+
+    ``left_out`` names what stood beside that input and is never passed on, as the record may show it.
+    """
 
     credential: Credential
     subject_ref: SubjectRef
@@ -28,6 +31,7 @@ class TransferRequest:
     payload: dict[str, Json]
     stated_purpose: str | None = None
     strict: bool = False
+    left_out: tuple[str, ...] = ()
     trace_id: str | None = None
 
 

@@ -56,7 +56,7 @@ class PostgresTransferLog:
         begin_by = self._clock.monotonic() + self._send_within
         if self._outcomes.kept > _MOST_KEPT:
             raise LedgerUnavailable("too many outcomes wait to be written")
-        worker = self._worker.id
+        worker, tenure = self._worker.id, self._worker.tenure
         details = encode_json(intent_details(intent, worker=worker))
         answer = self._intents.add(_Asked(intent=intent, details=details, worker=worker, begin_by=begin_by))
         self._worker.opened(intent.id, worker=worker)
@@ -74,7 +74,7 @@ class PostgresTransferLog:
         if isinstance(result, Overloaded):
             raise result
         if isinstance(result, RecordedIntent):
-            self._still_ours(result, worker)
+            self._still_ours(result, tenure)
         return result
 
     async def affirm(self, recorded: RecordedIntent) -> RecordedIntent | FactsChanged:
@@ -156,16 +156,11 @@ class PostgresTransferLog:
         if isinstance(result, RecordedIntent):
             self._not_begun(result)
 
-    def _still_ours(self, recorded: RecordedIntent, worker: int) -> None:
+    def _still_ours(self, recorded: RecordedIntent, tenure: int) -> None:
         """The lock may have been lost while the commit was under way, and the intent settled by somebody: not begun."""
-        try:
-            if self._worker.id == worker:
-                return
-        except LedgerUnavailable:
+        if self._worker.tenure != tenure or not self._worker.holds(recorded.intent.id):
             self._not_begun(recorded)
-            raise
-        self._not_begun(recorded)
-        raise LedgerUnavailable("this worker lost its lock while the intent was recorded")
+            raise LedgerUnavailable("this worker lost its lock while the intent was recorded")
 
     def _not_begun(self, recorded: RecordedIntent) -> None:
         self._outcomes.follow_up(Outcome(transfer_id=recorded.intent.id, seq=1, state=OutcomeState.NOT_DELIVERED))
@@ -173,7 +168,7 @@ class PostgresTransferLog:
 
 async def open_transfer_log(database: Database, *, clock: Clock, send_within: timedelta) -> PostgresTransferLog:
     """Open the log as a worker of its own; the database may be away. Close it, with ``aclose``, before the database."""
-    worker = Worker(database, clock=clock)
+    worker = Worker(database, clock=clock, send_within=send_within)
     await worker.start()
     return PostgresTransferLog(database, worker=worker, clock=clock, send_within=send_within)
 

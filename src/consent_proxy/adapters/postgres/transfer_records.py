@@ -10,7 +10,7 @@ from consent_proxy.domain.callers import Credential
 from consent_proxy.domain.consent import RecipientStanding
 from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.manifests import Manifest
-from consent_proxy.domain.minimise import MinimisedPayload
+from consent_proxy.domain.minimise import MAX_DROPPED, DropReason, MinimisedPayload
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.transfers import Intent, Outcome, OutcomeState
 
@@ -85,7 +85,7 @@ def intent_details(intent: Intent, *, worker: int) -> dict[str, Json]:
         "manifest": _manifest(permit.manifest),
         "categories": [category.value for category in sorted(dispatch.payload.categories)],
         "fields_sent": list(dispatch.payload.fields_sent),
-        "fields_dropped": _dropped(dispatch.payload),
+        "fields_dropped": _dropped(dispatch.payload, left_out=intent.request.left_out),
         "consent": _consent(permit.consent, version=permit.standing_version),
         "contract": _contract(permit.contract),
         "endpoint": {"host": dispatch.host, "path": dispatch.path},
@@ -172,11 +172,12 @@ def _manifest(manifest: Manifest) -> Json:
     return {"id": manifest.id, "sha256": manifest.sha256}
 
 
-def _dropped(payload: MinimisedPayload) -> Json:
-    listed: list[Json] = [{"path": field.path, "reason": field.reason} for field in payload.fields_dropped]
-    if payload.dropped_uncounted:
-        listed.append({"path": "~", "reason": "more", "count": payload.dropped_uncounted})
-    return listed
+def _dropped(payload: MinimisedPayload, *, left_out: Sequence[str]) -> Json:
+    """What stood beside the input and what was dropped of it, so many by name and the rest as a count."""
+    beside: list[Json] = [{"path": path, "reason": DropReason.NOT_LISTED.value} for path in left_out]
+    dropped = [*beside, *({"path": field.path, "reason": field.reason} for field in payload.fields_dropped)]
+    more = max(0, len(dropped) - MAX_DROPPED) + payload.dropped_uncounted
+    return [*dropped[:MAX_DROPPED], {"path": "~", "reason": "more", "count": more}] if more else dropped
 
 
 def _consent(consent: RecipientStanding, *, version: int) -> Json:

@@ -32,6 +32,7 @@ _NEW_WORKER = """with made as (insert into workers (host) values ($1) returning 
   select id, pg_advisory_lock($2, id::integer) from made"""
 _ALIVE_AGAIN = "update workers set lost_at = null, settled_at = null where id = $1 and lost_at is not null"
 _NOTE_OPEN = "update workers set open_from = $2 where id = $1"
+_SETTLE = "select settle_intents($1, $2, $3, $4) as id"
 _OTHERS = """select id, open_from, started_at from workers where settled_at is null and id <> all ($1::bigint[])
   order by id"""
 #: Its lock is free, yet a commit of it may still be under way in a server process: look again for ten minutes.
@@ -49,8 +50,9 @@ class Worker:
     wrote `indeterminate`, and their real outcomes come after that and hold.
     """
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, *, clock: Clock, send_within: timedelta) -> None:
+        self._database, self._clock, self._send_within = database, clock, send_within
+        self._tenure = 0
         self._connection: RawConnection | None = None
         self._id: int | None = None
         self._last_id: int | None = None
@@ -65,6 +67,11 @@ class Worker:
         if self._id is None:
             raise LedgerUnavailable("this worker has lost its lock in the database and waits for a new one")
         return self._id
+
+    @property
+    def tenure(self) -> int:
+        """Which holding of the lock this is: it moves each time the lock was lost and an id, even the same, was taken."""
+        return self._tenure
 
     def opened(self, transfer_id: UUID, *, worker: int) -> None:
         """Note that an intent is about to be recorded."""
@@ -97,9 +104,9 @@ class Worker:
             await self._close(self._connection)
 
     async def settle(self) -> int:
-        """Close as indeterminate every open intent of a worker that no longer lives; how many there were.
+        """Close as indeterminate the open intents of workers that no longer live; how many there were.
 
-        Raises ``LedgerUnavailable``.
+        Those younger than a send window are left to the next time: see `settle_intents`. Raises ``LedgerUnavailable``.
         """
         settled = 0
         for row in await self._database.fetch(_OTHERS, sorted(self._ours())):
@@ -115,7 +122,7 @@ class Worker:
             async with self._database.transaction() as connection:
                 if not await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", WORKER_LOCKS, dead):
                     return settled
-                rows = await connection.fetch("select settle_intents($1, $2, $3) as id", dead, open_from, _AT_ONCE)
+                rows = await connection.fetch(_SETTLE, dead, open_from, self._send_within, _AT_ONCE)
                 if not rows:
                     await connection.execute(_NOTE_LOST, dead)
                     return settled
@@ -138,7 +145,8 @@ class Worker:
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
-        settle_at = loop.time() + SETTLE_EVERY
+        # What was too young at the start is old enough soon.
+        settle_at = loop.time() + self._send_within.total_seconds() + _LOOK_EVERY
         while True:
             try:
                 await self._look()
@@ -156,10 +164,7 @@ class Worker:
 
     async def _look(self) -> None:
         """See that the connection lives, and take locks back that sends are open under."""
-        connection = self._connection
-        if connection is None:
-            await self._take()
-            return
+        connection = self._connection or await self._take()
         try:
             await connection.execute("select 1")
             for former in {*self._open.values()} - self._held:
@@ -169,7 +174,7 @@ class Worker:
             connection.terminate()
             raise
 
-    async def _take(self) -> None:
+    async def _take(self) -> RawConnection:
         connection = await self._database.connect()
         try:
             self._held = set()
@@ -185,8 +190,10 @@ class Worker:
             connection.terminate()
             raise LedgerUnavailable(f"no worker's lock could be taken ({type(error).__name__})") from error
         self._connection, self._id = connection, self._last_id
+        self._tenure += 1
         connection.add_termination_listener(self._lose)
         _log.info("this process is worker %s", self._id)
+        return connection
 
     async def _take_back(self, connection: RawConnection, former: int) -> bool:
         if not await connection.fetchval("select pg_try_advisory_lock($1, $2)", WORKER_LOCKS, former):

@@ -86,8 +86,8 @@ class ManifestCatalogue(Protocol):
         """The manifest of exactly that model; ``purpose`` tells two of one id apart."""
         ...
 
-    def find_version(self, provider: str, version: str) -> Manifest | None:
-        """The manifest that pins this version (64 hex digits)."""
+    def find_version(self, provider: str, version: str, *, purpose: Purpose | None = None) -> Manifest | None:
+        """The manifest that pins this version (64 hex digits); ``purpose`` tells two of one id apart."""
         ...
 
     def find_deployment(self, provider: str, deployment: str) -> Manifest | None:

@@ -226,8 +226,8 @@ begin
 end""",
     )
     # 4711 is the class of the workers' locks (WORKER_LOCKS in tables.py): who holds a worker's lock is that worker, or
-    # settles for it. What has any outcome is left alone, and so is what is younger than a send window: a worker that has
-    # lost its lock may be about to send it, and a withdrawal has to see it as open as long as that may be.
+    # settles for it. What has any outcome is left alone, and so is what is younger than a send window: a worker that
+    # lost its lock may be about to send it, and a withdrawal has to see it as open for as long as that may be.
     create_function(
         "settle_intents(dead bigint, from_id uuid, age interval, most integer)",
         returns="setof uuid",

@@ -150,6 +150,13 @@ async def test_cached_facts_need_no_database(facts: PostgresFactsSource, databas
         await facts.facts(new_subject(), purpose=Purpose.GENERATION, fresh=False)
 
 
+async def test_remembered_rules_are_read_again_after_a_while(database: Database, owner: RawConnection) -> None:
+    facts = PostgresFactsSource(database, rules_life=0.0)
+    before = await facts.rules(fresh=False)
+    await publish(owner)
+    assert (await facts.rules(fresh=False)).edition == before.edition + 1
+
+
 async def test_fresh_facts_are_those_of_now_and_are_remembered(
     facts: PostgresFactsSource, owner: RawConnection
 ) -> None:

@@ -15,6 +15,7 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -39,7 +40,11 @@ def _grantable(category: DataCategory) -> DataCategory:
     return category
 
 
-Category = Annotated[DataCategory, AfterValidator(_grantable)]
+Category = Annotated[
+    DataCategory,
+    AfterValidator(_grantable),
+    WithJsonSchema({"type": "string", "enum": sorted(GRANTABLE), "title": "DataCategory"}),
+]
 
 
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})")

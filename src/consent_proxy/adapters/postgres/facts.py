@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,8 @@ from consent_proxy.domain.subjects import SubjectRef
 
 SALT_BYTES = 32
 CACHED_STANDINGS = 50_000
+#: Seconds that remembered rules are good for where no commit checks them: a revoked key must not poll for ever.
+RULES_LIFE = 5.0
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -79,10 +82,16 @@ class PostgresFactsSource:
     """Fulfils ``FactsSource``. ``bootstrap_caller`` is the caller whose key stands in the settings, not in a table."""
 
     def __init__(
-        self, database: Database, *, bootstrap_caller: UUID | None = None, cached: int = CACHED_STANDINGS
+        self,
+        database: Database,
+        *,
+        bootstrap_caller: UUID | None = None,
+        cached: int = CACHED_STANDINGS,
+        rules_life: float = RULES_LIFE,
     ) -> None:
         self._database, self._bootstrap_caller, self._limit = database, bootstrap_caller, cached
         self._rules: Rules | None = None
+        self._rules_life, self._rules_read_at = rules_life, 0.0
         self._known: OrderedDict[_Place, tuple[Standing, bytes]] = OrderedDict()
         self._fresh_facts: SharedReads[_Place, Facts] = SharedReads(self._read_facts)
         self._fresh_rules: SharedReads[None, Rules] = SharedReads(self._read_rules)
@@ -99,12 +108,13 @@ class PostgresFactsSource:
 
     async def rules(self, *, fresh: bool) -> Rules:
         """See ``FactsSource``."""
-        if fresh or self._rules is None:
+        if fresh or self._rules is None or time.monotonic() - self._rules_read_at > self._rules_life:
             return await self._fresh_rules.read(None)
         return self._rules
 
     async def _read_facts(self, place: _Place) -> Facts:
         subject_ref, purpose = place
+        asked_at = time.monotonic()
         row = await self._database.fetchrow(_READ, subject_ref, purpose.value)
         rules = self._rules
         if row is None or rules is None or row["edition"] != rules.edition:
@@ -112,17 +122,21 @@ class PostgresFactsSource:
                 row = await connection.fetchrow(_READ, subject_ref, purpose.value)
                 rules = self._take(await _load_rules(connection, self._bootstrap_caller))
         assert row is not None
+        self._rules_read_at = asked_at
         salt = row["salt"] or await self._make_salt(subject_ref)
         standing = _standing(row, subject_ref, purpose)
         self._remember(place, standing, salt)
         return Facts(rules=rules, standing=standing, salt=salt, fresh=True)
 
     async def _read_rules(self, _key: None) -> Rules:
+        asked_at = time.monotonic()
         edition = await self._database.fetchval(_EDITION)
-        if self._rules is not None and edition == self._rules.edition:
-            return self._rules
-        async with self._database.transaction(snapshot=True) as connection:
-            return self._take(await _load_rules(connection, self._bootstrap_caller))
+        rules = self._rules
+        if rules is None or edition != rules.edition:
+            async with self._database.transaction(snapshot=True) as connection:
+                rules = self._take(await _load_rules(connection, self._bootstrap_caller))
+        self._rules_read_at = asked_at
+        return rules
 
     def _take(self, rules: Rules) -> Rules:
         """Keep the newest reading; hand back this one, which belongs to what was read with it."""

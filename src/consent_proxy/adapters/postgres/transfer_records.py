@@ -174,8 +174,8 @@ def _manifest(manifest: Manifest) -> Json:
 
 def _dropped(payload: MinimisedPayload, *, left_out: Sequence[str]) -> Json:
     """What stood beside the input and what was dropped of it, so many by name and the rest as a count."""
-    beside: list[Json] = [{"path": path, "reason": DropReason.NOT_LISTED.value} for path in left_out]
-    dropped = [*beside, *({"path": field.path, "reason": field.reason} for field in payload.fields_dropped)]
+    dropped: list[Json] = [{"path": path, "reason": DropReason.NOT_LISTED.value} for path in left_out]
+    dropped += [{"path": field.path, "reason": field.reason} for field in payload.fields_dropped]
     more = max(0, len(dropped) - MAX_DROPPED) + payload.dropped_uncounted
     return [*dropped[:MAX_DROPPED], {"path": "~", "reason": "more", "count": more}] if more else dropped
 

@@ -70,7 +70,7 @@ class Worker:
 
     @property
     def tenure(self) -> int:
-        """Which holding of the lock this is: it moves each time the lock was lost and an id, even the same, was taken."""
+        """Which holding of a lock this is: it moves each time one was lost and another, even the same, taken."""
         return self._tenure
 
     def opened(self, transfer_id: UUID, *, worker: int) -> None:

@@ -20,6 +20,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consent_proxy.adapters.postgres.connections import open_database
 from consent_proxy.adapters.postgres.embedded.cluster import Cluster
@@ -45,13 +46,17 @@ def a_person() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A service that runs, its database, and the stand-ins for its providers."""
+    """A service that runs, its database, and the stand-ins for its providers.
+
+    ``requests`` are those that came to it, as method and path, the oldest first.
+    """
 
     url: str
     app: FastAPI
     database: LedgerDatabase
     sandbox: Sandbox
     http: httpx.Client = field(repr=False)
+    requests: list[str] = field(repr=False)
 
     @property
     def services(self) -> Services:
@@ -158,9 +163,13 @@ def live_service(
     settings = settings_of(database, sandbox, url=f"http://127.0.0.1:{port}", **overrides)
     if published:
         publish_shipped(settings)
-    app = create_service(settings)
-    with _listening(app, port), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as http:
-        yield Live(url=f"http://127.0.0.1:{port}", app=app, database=database, sandbox=sandbox, http=http)
+    app, url = create_service(settings), settings.public_url or ""
+    requests: list[str] = []
+    with (
+        _listening(_noting(app, requests), port),
+        httpx.Client(base_url=url, timeout=30, trust_env=False) as http,
+    ):
+        yield Live(url=url, app=app, database=database, sandbox=sandbox, http=http, requests=requests)
 
 
 @pytest.fixture(scope="session")
@@ -181,6 +190,7 @@ def live(running_live: Live) -> Live:
     """That service, with stand-ins that behave and have forgotten what they were asked."""
     running_live.sandbox.behave_well()
     running_live.sandbox.wire.clear()
+    running_live.requests.clear()
     return running_live
 
 
@@ -207,8 +217,19 @@ def unpublished(postgres: Cluster, live_sandbox: Sandbox) -> Iterator[Live]:
         yield live
 
 
+def _noting(app: ASGIApp, requests: list[str]) -> ASGIApp:
+    """The application, with a note made of every request on its way in."""
+
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            requests.append(f"{scope['method']} {scope['path']}")
+        await app(scope, receive, send)
+
+    return noted
+
+
 @contextmanager
-def _listening(app: FastAPI, port: int) -> Iterator[None]:
+def _listening(app: ASGIApp, port: int) -> Iterator[None]:
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, access_log=False, log_config=None, server_header=False, date_header=False
     )

@@ -27,7 +27,7 @@ from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_tr
 from consent_proxy.adapters.postgres.jobs import PostgresJobs
 from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
-from consent_proxy.adapters.postgres.migrate import MigrationResult, migrate
+from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
@@ -130,8 +130,8 @@ def migrate_store(settings: Settings) -> MigrationResult:
     role = _role(service.get_secret_value()) if service is not None else None
     try:
         return migrate(owner.get_secret_value(), service_role=role)
-    except OSError as error:
-        raise StartError("the database does not answer: correct CONSENT_PROXY_MIGRATE_DATABASE_URL") from error
+    except MigrationFailed as error:
+        raise StartError(f"{error}: correct CONSENT_PROXY_MIGRATE_DATABASE_URL") from error
 
 
 def open_manifests(settings: Settings) -> FileManifestCatalogue:

@@ -4,9 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from consent_proxy.api.answers import CheckOut
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
-from consent_proxy.api.schemas import CheckIn, CheckOut
+from consent_proxy.api.schemas import CheckIn
 from consent_proxy.api.surface import strict
 from consent_proxy.application.check import check
 from consent_proxy.domain.callers import Role, Scope

@@ -9,20 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
+from consent_proxy.api.answers import ConsentOut, PageOut, RecordedOut, StandingOut
 from consent_proxy.api.auth import Subject, subject_missing
 from consent_proxy.api.disclosures import shown_out
 from consent_proxy.api.listing import PageQuery, note_access, read_page
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
-from consent_proxy.api.schemas import (
-    ConsentOut,
-    DecisionIn,
-    Moment,
-    PageOut,
-    RecordedOut,
-    StandingOut,
-    WithdrawalIn,
-)
+from consent_proxy.api.schemas import DecisionIn, Moment, WithdrawalIn
 from consent_proxy.application.issue_receipt import issue_receipt
 from consent_proxy.application.ports.consent import (
     IdempotencyKeyReused,

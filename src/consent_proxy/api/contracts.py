@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from consent_proxy.api.answers import PageOut
 from consent_proxy.api.listing import PageQuery, part_of
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found
-from consent_proxy.api.schemas import ContractIn, Moment, PageOut
+from consent_proxy.api.schemas import ContractIn, Moment
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.documents import contract_from_document, contract_to_document

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from consent_proxy.api.answers import PageOut, ShownDisclosureOut
 from consent_proxy.api.listing import PageQuery, part_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found, services_of
-from consent_proxy.api.schemas import DisclosureIn, PageOut, ShownDisclosureOut
+from consent_proxy.api.schemas import DisclosureIn
 from consent_proxy.application.ports.rules import VersionTaken
 from consent_proxy.application.show_disclosure import ShownDisclosure, show_disclosure
 from consent_proxy.domain.callers import Role

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
+from consent_proxy.api.answers import ReadyOut
 from consent_proxy.api.routing import StrictRoute, services_of
-from consent_proxy.api.schemas import ReadyOut
 from consent_proxy.application.readiness import readiness
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)

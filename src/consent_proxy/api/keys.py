@@ -4,10 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from consent_proxy.api.answers import KeyOut, NewKeyOut, PageOut
 from consent_proxy.api.listing import PageQuery, part_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, not_found
-from consent_proxy.api.schemas import KeyIn, KeyOut, NewKeyOut, PageOut
+from consent_proxy.api.schemas import KeyIn
 from consent_proxy.application.create_key import create_key
 from consent_proxy.domain.callers import Role, ServiceKey
 from consent_proxy.domain.refusals import Reason

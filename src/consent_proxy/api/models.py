@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from consent_proxy.api.answers import PageOut
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
-from consent_proxy.api.schemas import PageOut
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.manifests import Field, Manifest
 

@@ -1,9 +1,8 @@
-"""The JSON of the control API: what comes in is closed, what goes out has no defaults."""
+"""The JSON the control API takes: closed, so that what is not known is an error."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
-from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +20,6 @@ from pydantic import (
 
 from consent_proxy.domain.callers import Role, Scope
 from consent_proxy.domain.categories import GRANTABLE, DataCategory, Purpose
-from consent_proxy.domain.consent import ConsentState
 from consent_proxy.domain.disclosures import parse_duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -89,12 +87,6 @@ class Inbound(BaseModel):
     """Closed: a member that is not known is an error, and errors never repeat what was sent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Outbound(BaseModel):
-    """What we answer; every member is always there unless it says otherwise."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class ControllerIn(Inbound):
@@ -271,13 +263,6 @@ class SubjectTokenIn(Inbound):
     expires_in: Annotated[StrictInt, Field(ge=1, le=86_400)] = 900
 
 
-class SubjectTokenOut(Outbound):
-    """A token, shown once."""
-
-    token: str
-    expires_at: datetime
-
-
 class TokenRevocationIn(Inbound):
     """One token, or every token of a subject issued so far."""
 
@@ -300,88 +285,6 @@ class KeyIn(Inbound):
     expires_at: Moment | None = None
 
 
-class KeyOut(Outbound):
-    """A key as it is listed; its text is never kept."""
-
-    id: UUID
-    caller: str
-    roles: list[Role]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-
-
-class NewKeyOut(KeyOut):
-    """A key just made; ``key`` is shown this once."""
-
-    key: str
-
-
-class StandingOut(Outbound):
-    """What holds for one purpose and recipient."""
-
-    purpose: str
-    recipient: str
-    state: ConsentState
-    must_ask: bool
-    may_ask: bool
-    disclosure: str | None
-    categories: list[str]
-    decided_at: datetime | None
-    valid_until: datetime | None
-    deadline: datetime | None
-
-
-class ShownDisclosureOut(Outbound):
-    """A disclosure in one language, ready to be shown."""
-
-    version: str
-    locale: str
-    dir: Literal["ltr", "rtl"]
-    sha256: str
-    effective_at: datetime
-    controller: Any
-    recipients: Any
-    purposes: Any
-    categories: Any
-    text: Any
-
-
-class ConsentOut(Outbound):
-    """Whether to ask, and what stands."""
-
-    subject_ref: UUID | None
-    must_ask: bool
-    ai_features: Literal["available", "unavailable"]
-    standing: list[StandingOut]
-    disclosure: ShownDisclosureOut | None
-
-
-class RecordedOut(Outbound):
-    """What a decision or a withdrawal came to. ``reason`` says why it changed nothing, where it did not."""
-
-    event_id: UUID
-    effective: bool
-    reason: str | None
-    standing: list[StandingOut]
-    receipt: str | None
-
-
-class PageOut(Outbound):
-    """A part of a list."""
-
-    items: list[dict[str, Any]]
-    next_cursor: str | None
-
-
-class ReadyOut(Outbound):
-    """Whether the service can do its work."""
-
-    status: Literal["ready", "not-ready"]
-    warnings: list[str]
-
-
 class CheckIn(Inbound):
     """What one would send: the model's input as its SDK takes it; ``purpose`` tells two manifests of one id apart."""
 
@@ -389,14 +292,3 @@ class CheckIn(Inbound):
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     input: dict[str, Any]
     purpose: Purpose | None = None
-
-
-class CheckOut(Outbound):
-    """What would happen. ``reason``, ``detail`` and ``paths`` are of a refusal."""
-
-    decision: Literal["permit", "refusal"]
-    reason: str | None
-    detail: str | None
-    paths: list[str]
-    would_send: list[str]
-    would_drop: list[dict[str, Any]]

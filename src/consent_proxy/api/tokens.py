@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Response
 
+from consent_proxy.api.answers import SubjectTokenOut
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
-from consent_proxy.api.schemas import SubjectTokenIn, SubjectTokenOut, TokenRevocationIn
+from consent_proxy.api.schemas import SubjectTokenIn, TokenRevocationIn
 from consent_proxy.domain.callers import Credential, CredentialKind, Role, Scope
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectInvalid, identifier_from_text

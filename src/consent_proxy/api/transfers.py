@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import StringConstraints
 
+from consent_proxy.api.answers import PageOut
 from consent_proxy.api.listing import PageQuery, PeriodQuery, note_access, read_page
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
-from consent_proxy.api.schemas import Country, Name, PageOut
+from consent_proxy.api.schemas import Country, Name
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.records import TransferQuery
 from consent_proxy.domain.callers import Role

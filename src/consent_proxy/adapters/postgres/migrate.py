@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -56,16 +57,22 @@ class MigrationResult:
     granted_to: str | None
 
 
+class MigrationFailed(Exception):
+    """The schema is as it was; the message says what the database said."""
+
+
 def migrate(owner_url: str, *, service_role: str | None) -> MigrationResult:
     """Upgrade to the newest schema, make the partitions, and grant the service's role what it may do.
 
     All in one transaction under an advisory lock, so that several replicas may ask for it at once and a crash leaves
     nothing half done. ``service_role`` gets no grants where it is the owner itself. May be called inside a running
-    event loop: it blocks. Raises ``OSError`` or asyncpg's errors when the database cannot be reached, SQLAlchemy's
-    ``DBAPIError`` when it cannot be changed.
+    event loop: it blocks. Raises ``MigrationFailed`` when the database cannot be reached or changed.
     """
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, _migrate(owner_url, service_role)).result()
+    try:
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(asyncio.run, _migrate(owner_url, service_role)).result()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        raise MigrationFailed(f"the database could not be migrated ({type(error).__name__}: {error})") from error
 
 
 def migrations_folder() -> Path:

@@ -1,0 +1,116 @@
+"""The JSON the control API answers with; no member has a default, so that the description tells the truth."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from consent_proxy.domain.callers import Role
+from consent_proxy.domain.consent import ConsentState
+
+
+class Outbound(BaseModel):
+    """What we answer; every member is always there unless it says otherwise."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class SubjectTokenOut(Outbound):
+    """A token, shown once."""
+
+    token: str
+    expires_at: datetime
+
+
+class KeyOut(Outbound):
+    """A key as it is listed; its text is never kept."""
+
+    id: UUID
+    caller: str
+    roles: list[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """A key just made; ``key`` is shown this once."""
+
+    key: str
+
+
+class StandingOut(Outbound):
+    """What holds for one purpose and recipient."""
+
+    purpose: str
+    recipient: str
+    state: ConsentState
+    must_ask: bool
+    may_ask: bool
+    disclosure: str | None
+    categories: list[str]
+    decided_at: datetime | None
+    valid_until: datetime | None
+    deadline: datetime | None
+
+
+class ShownDisclosureOut(Outbound):
+    """A disclosure in one language, ready to be shown."""
+
+    version: str
+    locale: str
+    dir: Literal["ltr", "rtl"]
+    sha256: str
+    effective_at: datetime
+    controller: Any
+    recipients: Any
+    purposes: Any
+    categories: Any
+    text: Any
+
+
+class ConsentOut(Outbound):
+    """Whether to ask, and what stands."""
+
+    subject_ref: UUID | None
+    must_ask: bool
+    ai_features: Literal["available", "unavailable"]
+    standing: list[StandingOut]
+    disclosure: ShownDisclosureOut | None
+
+
+class RecordedOut(Outbound):
+    """What a decision or a withdrawal came to. ``reason`` says why it changed nothing, where it did not."""
+
+    event_id: UUID
+    effective: bool
+    reason: str | None
+    standing: list[StandingOut]
+    receipt: str | None
+
+
+class PageOut(Outbound):
+    """A part of a list."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class ReadyOut(Outbound):
+    """Whether the service can do its work."""
+
+    status: Literal["ready", "not-ready"]
+    warnings: list[str]
+
+
+class CheckOut(Outbound):
+    """What would happen. ``reason``, ``detail`` and ``paths`` are of a refusal."""
+
+    decision: Literal["permit", "refusal"]
+    reason: str | None
+    detail: str | None
+    paths: list[str]
+    would_send: list[str]
+    would_drop: list[dict[str, Any]]

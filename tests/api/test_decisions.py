@@ -1,4 +1,4 @@
-"""Decisions and withdrawals over HTTP: the order of answers, once for a key, closed evidence, the text that was shown."""
+"""Decisions and withdrawals over HTTP: the order of answers, once for a key, closed evidence, the text shown."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -152,7 +152,10 @@ WRONG: dict[str, dict[str, Any]] = {
     "a language tag that is none": {"texts": {"e!": TEXT}},
     "one language twice": {"texts": {"en-GB": TEXT, "en-gb": TEXT}},
     "a recipient twice": {
-        "recipients": [{"id": "fal", "legal_entity": "x", "country": "US"}, {"id": "fal", "legal_entity": "y", "country": "US"}]
+        "recipients": [
+            {"id": "fal", "legal_entity": "x", "country": "US"},
+            {"id": "fal", "legal_entity": "y", "country": "US"},
+        ]
     },
     "a country in words": {"recipients": [{"id": "fal", "legal_entity": "x", "country": "America"}]},
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """Alive, ready, and what is reserved for later."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -26,17 +27,23 @@ def test_missing_rules_are_warnings_and_never_a_503(unpublished: Live) -> None:
     assert "no disclosure is in force: publish one, nothing is sent before" in answer.json()["warnings"]
 
 
-def test_a_database_that_is_away_is_a_503(live: Live, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def bereft(live: Live) -> Iterator[Live]:
+    """The service, told that its database is away."""
     state, whole = live.app.state, live.services
-    request.addfinalizer(lambda: setattr(state, "services", whole))
     away = FakeLedgerHealth(Readiness(ready=False, warnings=("the database does not answer",)))
     state.services = replace(whole, health=away)
-    answer = live.call("GET", "/readyz", key=None)
+    yield live
+    state.services = whole
+
+
+def test_a_database_that_is_away_is_a_503(bereft: Live) -> None:
+    answer = bereft.call("GET", "/readyz", key=None)
     assert (answer.status_code, answer.json()) == (
         503,
         {"status": "not-ready", "warnings": ["the database does not answer"]},
     )
-    assert live.call("GET", "/healthz", key=None).status_code == 200
+    assert bereft.call("GET", "/healthz", key=None).status_code == 200
 
 
 @pytest.mark.parametrize(

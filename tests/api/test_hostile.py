@@ -1,4 +1,4 @@
-"""Everything that must not get through: the contract's problem, nothing on the wire, a record, and the value nowhere."""
+"""What must not get through: the contract's problem, nothing on the wire, a record, and the value nowhere."""
 
 import base64
 import gzip

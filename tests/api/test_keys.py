@@ -1,4 +1,4 @@
-"""Service keys over HTTP: shown once, kept as a digest, valid until they expire or are revoked, rotated without loss."""
+"""Service keys over HTTP: shown once, kept as a digest, good until they expire or are revoked, rotated without loss."""
 
 import time
 from datetime import UTC, datetime, timedelta

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.routing import Route
 
 from consent_proxy.api.app import create_app
 from consent_proxy.domain.refusals import Reason
@@ -60,7 +61,7 @@ def test_the_published_document_is_what_the_code_says(document: dict[str, Any]) 
 def test_it_is_made_without_settings_or_database() -> None:
     """Settings that cannot be are not even looked at."""
     poisoned = {"CONSENT_PROXY_DATABASE_URL": "nowhere", "CONSENT_PROXY_ENVIRONMENT": "!", "PATH": os.environ["PATH"]}
-    command = [Path(sys.executable).with_name("consent-proxy"), "openapi"]
+    command = [str(Path(sys.executable).with_name("consent-proxy")), "openapi"]
     made = subprocess.run(command, env=poisoned, capture_output=True, text=True, check=True)
     assert made.stdout == PUBLISHED.read_text("utf-8")
 
@@ -71,14 +72,15 @@ def test_every_operation_has_a_name_of_its_own_that_stays(document: dict[str, An
     assert set(names) == OPERATIONS
 
 
-def test_every_route_is_described_or_reserved(live: Live, document: dict[str, Any]) -> None:
-    served = {
-        (method.lower(), route.path)
-        for route in live.app.routes
-        if getattr(route, "include_in_schema", False)
-        for method in route.methods  # type: ignore[attr-defined]
-    }
-    assert served <= {(method, path) for method, path, _ in operations(document)}
+def test_every_lean_route_is_described_or_not_offered(live: Live, document: dict[str, Any]) -> None:
+    """FastAPI describes its own routes; those beside it have to be described by hand."""
+    beside = [route.path for route in live.app.routes if isinstance(route, Route)]
+    assert len(beside) > 10
+    for path in set(beside) - {"/openapi.json", "/problems/{slug}"}:
+        root = path.partition("{")[0]
+        if not any(described.startswith(root) for described in document["paths"]):
+            answer = live.call("GET", path.replace("{", "").replace("}", "").replace(":path", ""))
+            assert answer.json()["reason"] == "not-offered", path
 
 
 def test_the_provider_surfaces_are_part_of_it(document: dict[str, Any]) -> None:
@@ -149,7 +151,7 @@ schema.config.phases.coverage.enabled = False
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_the_control_api_keeps_to_its_description_whatever_is_sent(case: schemathesis.Case, fuzzed: Live) -> None:
+def test_the_control_api_keeps_to_its_description_whatever_is_sent(case: Any, fuzzed: Live) -> None:
     # A person that can be: those that cannot would keep everything else from being looked at.
     headers = {"Authorization": f"Bearer {KEY}", "Consent-Subject": "mia", "Consent-Subject-Kind": "account"}
     answer = case.call(base_url=fuzzed.url, headers=headers)

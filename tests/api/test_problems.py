@@ -1,6 +1,7 @@
 """Every no and every fault is one kind of document, with one status each, and tells nothing that was sent."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -144,12 +145,13 @@ class Breaking:
 
 
 @pytest.fixture
-def broken(live: Live, request: pytest.FixtureRequest) -> Live:
+def broken(live: Live, request: pytest.FixtureRequest) -> Iterator[Live]:
     """The service with such a ledger, until the test's end."""
     state, whole = live.app.state, live.services
-    state.services = replace(whole, ledger=Breaking(request.param))
-    request.addfinalizer(lambda: setattr(state, "services", whole))
-    return live
+    ledger: Any = Breaking(request.param)
+    state.services = replace(whole, ledger=ledger)
+    yield live
+    state.services = whole
 
 
 @pytest.mark.parametrize("broken", [RuntimeError("the person was mia-of-the-logs")], indirect=True)

@@ -1,6 +1,6 @@
 """Who may do what: every address, with every role alone and with every scope alone, as the contract's table has it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -126,12 +126,12 @@ CREDENTIALS = [*(f"role {role}" for role in Role), *(f"scope {scope}" for scope 
 
 
 @pytest.fixture(scope="module")
-def credentials(running_live: Live) -> Iterator[dict[str, str]]:
+def credentials(running_live: Live) -> dict[str, str]:
     """A key with each role alone, and a token with each scope alone."""
     person = a_person()
     keys = {f"role {role}": running_live.key(role) for role in Role}
     tokens = {f"scope {scope}": running_live.token(person, scopes=[scope]) for scope in Scope}
-    yield keys | tokens
+    return keys | tokens
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One header names the person, and one person has one canonical form: on the control API as on the provider surfaces."""
+"""One header names the person, and a person has one canonical form: on the control API as on the provider surfaces."""
 
 import unicodedata
 from typing import Any

@@ -1,4 +1,4 @@
-"""Subject tokens over HTTP: bound to a person, a caller, scopes and purposes; they expire, are revoked, end with keys."""
+"""Subject tokens over HTTP: bound to a person, a caller, scopes and purposes; they expire and are revoked."""
 
 import time
 from collections.abc import Iterator

@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from consent_proxy.api.transfers import csv_cell
 from tests.api.problems import problem_of
 from tests.live import DISCLOSURE, Live, a_person
 
@@ -68,7 +68,7 @@ def test_a_transfer_has_the_contracts_shape(live: Live, story: str) -> None:
         {"path": "~", "reason": "not-listed"},
     ]
     assert (run["consent"]["disclosure"], run["consent"]["locale"]) == (DISCLOSURE, "en")
-    assert UUID(run["consent"]["event_id"])
+    assert str(UUID(run["consent"]["event_id"])) == run["consent"]["event_id"]
     assert run["contract"]["reference"].startswith("SAMPLE")
     assert run["endpoint"]["path"].endswith("/fal-ai/flux/schnell")
     assert run["privacy_switches"]["x-fal-store-io"] == "0"
@@ -241,9 +241,9 @@ def accesses(live: Live, **params: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def auditor(live: Live) -> Iterator[str]:
+def auditor(live: Live) -> str:
     """An auditor's key whose caller is nobody else's."""
-    yield live.key("auditor", caller=f"auditor-{uuid4().hex[:8]}")
+    return live.key("auditor", caller=f"auditor-{uuid4().hex[:8]}")
 
 
 def test_who_reads_is_recorded_with_what_and_how_much(live: Live, story: str, auditor: str) -> None:
@@ -291,3 +291,9 @@ def test_what_opens_nothing_is_not_recorded_as_read(live: Live, story: str) -> N
     live.call("GET", "/v1/transfers", key=live.key("gateway"), subject=story)
     live.call("GET", f"/v1/transfers/{uuid4()}")
     assert accesses(live, limit=1) == newest
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+def test_a_cell_that_a_spreadsheet_would_run_is_text(text: str) -> None:
+    assert csv_cell({"contract": {"reference": text}}, "contract.reference") == f"'{text}"
+    assert csv_cell({"contract": {"reference": f"x{text}"}}, "contract.reference") == f"x{text}"

@@ -75,7 +75,7 @@ def test_a_subscription_sees_the_queue_the_work_and_the_end(live: Live, fal: Syn
     picture_of(live, result)
     assert isinstance(seen[-1], fal_client.Completed)
     assert seen[-1].logs
-    assert UUID(enqueued[0])
+    assert str(UUID(enqueued[0])) == enqueued[0]
     [record] = live.done("GET", "/v1/transfers", params={"job": enqueued[0]})["items"]
     assert (record["outcome"]["state"], record["outcome"]["result"]) == ("delivered", "delivered")
 
@@ -229,7 +229,7 @@ def test_a_credential_that_opens_nothing_is_told_by_its_slug(
 
 
 def test_without_a_subject_nothing_is_sent(live: Live, connect: Connect) -> None:
-    with pytest.raises(FalClientHTTPError, match="^subject-missing: "):
+    with pytest.raises(FalClientHTTPError, match=r"^subject-missing: "):
         connect().run(MODEL, ARGUMENTS)
     assert live.reached() == []
 
@@ -281,7 +281,7 @@ def test_a_request_of_somebody_else_is_not_there(live: Live, fal: SyncClient, co
     ]
     for stranger in strangers:
         for ask in (stranger.status, stranger.result, stranger.cancel):
-            with pytest.raises(FalClientHTTPError, match="^job-not-yours: ") as raised:
+            with pytest.raises(FalClientHTTPError, match=r"^job-not-yours: ") as raised:
                 ask(MODEL, handle.request_id)
             assert raised.value.status_code == 404
     assert isinstance(fal.status(MODEL, handle.request_id), fal_client.Status)

@@ -9,6 +9,7 @@ from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import RequestHead
 from consent_proxy.application.ports.consent import Subjects
 from consent_proxy.application.ports.platform import Clock, TokenSigner
+from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.domain.callers import TOKEN_PREFIX, Credential, CredentialKind, Role, Scope
 from consent_proxy.domain.refusals import Reason
@@ -59,6 +60,12 @@ async def authenticate(head: RequestHead, *, door: Door, fresh: bool) -> Credent
     if credential.expires_at is not None and door.clock.now() >= credential.expires_at:
         raise Problem(Reason.CREDENTIAL_EXPIRED, "this key or token has expired: get a new one")
     return credential
+
+
+async def note_use(credential: Credential, *, rulebook: Rulebook, clock: Clock) -> None:
+    """Remember, to the minute, that a service key was used."""
+    if credential.kind is CredentialKind.SERVICE_KEY:
+        await rulebook.note_key_used(UUID(credential.id), at=clock.now())
 
 
 def require_role(credential: Credential, *roles: Role) -> None:

@@ -4,19 +4,18 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from consent_proxy.api.auth import Subject, authenticate, require, require_role, subject_missing, subject_of
+from consent_proxy.api.auth import Subject, authenticate, note_use, require, require_role, subject_missing, subject_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
-from consent_proxy.domain.callers import Credential, CredentialKind, Role, Scope
+from consent_proxy.domain.callers import Credential, Role, Scope
 from consent_proxy.domain.refusals import Reason
 
 logger = logging.getLogger(__name__)
@@ -102,8 +101,7 @@ async def _visit(request: Request) -> Visit:
     services: Services = request.app.state.services
     head: RequestHead = request.state.head
     credential = await authenticate(head, door=services.door, fresh=True)
-    if credential.kind is CredentialKind.SERVICE_KEY:
-        await services.rulebook.note_key_used(UUID(credential.id), at=services.clock.now())
+    await note_use(credential, rulebook=services.rulebook, clock=services.clock)
     return Visit(head=head, credential=credential, services=services, body=getattr(request, "_body", b""))
 
 

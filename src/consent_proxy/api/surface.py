@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope, Send
 
-from consent_proxy.api.auth import Subject, authenticate, require, subject_missing, subject_of
+from consent_proxy.api.auth import Subject, authenticate, note_use, require, subject_missing, subject_of
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
@@ -109,6 +109,7 @@ async def _enter(scope: Scope, receive: Receive, *, services: Services) -> Reque
         plain = [(name, value) for name, value in scope["headers"] if name != b"content-encoding"]
         head, fault = read_head({**scope, "headers": plain}), problem
     credential = await authenticate(head, door=services.door, fresh=False)
+    await note_use(credential, rulebook=services.rulebook, clock=services.clock)
     path: str = scope["path_params"]["path"]
     return Request(head=head, path=path, credential=credential, receive=receive, problem=fault)
 

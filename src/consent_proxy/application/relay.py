@@ -16,7 +16,9 @@ async def open_output(
     if output is None or output.provider not in providers:
         return Refusal(reason=Reason.NOT_FOUND, detail="there is no such file")
     if clock.now() >= output.expires_at:
-        return Refusal(reason=Reason.OUTPUT_EXPIRED, detail="this address has expired: ask for the result again")
+        return Refusal(
+            reason=Reason.OUTPUT_EXPIRED, detail="this address has expired, and is not renewed: fetch results soon"
+        )
     headers = {"range": range_header} if range_header is not None else {}
     try:
         return await providers[output.provider].open_output(output.url, headers=headers)

@@ -237,7 +237,7 @@ def serve(
     given["SECRET_KEY"] = SECRET_KEY if database_url is not None else None
     given |= settings or {}
     environment |= {f"CONSENT_PROXY_{name}": str(value) for name, value in given.items() if value is not None}
-    command = [COMMAND, "serve", "--port", str(port), "--workers", str(workers)]
+    command: list[str | Path] = [COMMAND, "serve", "--port", str(port), "--workers", str(workers)]
     with tempfile.TemporaryDirectory(prefix="cp-served-") as folder, _started(command, environment, folder) as process:
         served = Served(process, url=f"http://127.0.0.1:{port}", key=ADMIN_KEY, log_file=Path(folder) / "log")
         try:

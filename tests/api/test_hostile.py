@@ -79,6 +79,7 @@ INPUTS: dict[str, tuple[bytes, int, str]] = {
     ),
     "a prompt that is none": (json.dumps({"prompt": [SECRET]}).encode(), 422, "value-not-allowed"),
     "arrays 5,000 deep": (b'{"prompt":"x","seed":' + b"[" * 5_000 + b"]" * 5_000 + b"}", 400, "json-invalid"),
+    "arrays 65 deep": (b'{"prompt":"x","other":' + b"[" * 64 + b"]" * 64 + b"}", 400, "json-invalid"),
     "objects 5,000 deep": (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, 400, "json-invalid"),
     "a key twice": (json.dumps({"prompt": SECRET})[:-1].encode() + b',"prompt":"x"}', 400, "json-invalid"),
     "a nested key twice": (b'{"prompt":"x","image_size":{"width":1,"width":2}}', 400, "json-invalid"),

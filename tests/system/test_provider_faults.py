@@ -15,7 +15,17 @@ from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.sandbox.wire import Role, WireRequest
 from consent_proxy.sdk import fal_client, replicate_client
 from tests.postgres import clone
-from tests.served import FAL_MODEL, REPLICATE_MODEL, Asked, Backend, Served, fal_run, fal_submit, replicate_predict, serve
+from tests.served import (
+    FAL_MODEL,
+    REPLICATE_MODEL,
+    Asked,
+    Backend,
+    Served,
+    fal_run,
+    fal_submit,
+    replicate_predict,
+    serve,
+)
 
 PERSON = "person-1"
 #: Longer than the sandbox's slow reply takes, shorter than a test may wait for one that never comes.
@@ -171,14 +181,15 @@ def test_an_official_sdk_does_not_send_again(
 
 def _ask_by_sdk(sdk: str, served: Served) -> Any:
     fal = fal_client(served.url, served.key, subject=PERSON)
-    match sdk:
-        case "fal-run":
-            return fal.run(FAL_MODEL, arguments={"prompt": "a fox"})
-        case "fal-queue":
-            return fal.submit(FAL_MODEL, arguments={"prompt": "a fox"})
-        case _:
-            replicate = replicate_client(served.url, served.key, subject=PERSON)
-            return replicate.run(REPLICATE_MODEL, input={"prompt": "a fox"})
+    replicate = replicate_client(served.url, served.key, subject=PERSON)
+    with fal._client, replicate._client:
+        match sdk:
+            case "fal-run":
+                return fal.run(FAL_MODEL, arguments={"prompt": "a fox"})
+            case "fal-queue":
+                return fal.submit(FAL_MODEL, arguments={"prompt": "a fox"})
+            case _:
+                return replicate.run(REPLICATE_MODEL, input={"prompt": "a fox"}, wait=1)
 
 
 def _sends(sandbox: Sandbox) -> list[WireRequest]:

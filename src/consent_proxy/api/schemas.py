@@ -29,6 +29,8 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"
 Prose = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 LocaleTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+#: What a filter is told stands in the access log for good: it cannot be an address of a person's.
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/#-]{0,199}$")]
 EvidenceText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:/-]{0,63}$")]
 
 

@@ -9,12 +9,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import StringConstraints
 
 from consent_proxy.api.answers import PageOut
 from consent_proxy.api.listing import PageQuery, PeriodQuery, note_access, read_page
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
-from consent_proxy.api.schemas import Country, Name
+from consent_proxy.api.schemas import Country, Label, Name
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.records import TransferQuery
 from consent_proxy.domain.callers import Role
@@ -26,9 +25,7 @@ from consent_proxy.domain.transfers import OutcomeState
 
 router = APIRouter(prefix="/v1", tags=["transfers"], route_class=StrictRoute)
 
-#: What a filter is told stands in the access log for good: nothing in it may be free text.
-_Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/#-]{0,199}$")]
-Labels = Annotated[list[_Label] | None, Query(max_length=50)]
+Labels = Annotated[list[Label] | None, Query(max_length=50)]
 Names = Annotated[list[Name] | None, Query(max_length=50)]
 
 #: The members of a transfer that a CSV has a column for; nested ones are joined by a dot, lists are JSON.

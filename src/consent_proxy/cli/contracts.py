@@ -7,6 +7,7 @@ import click
 
 from consent_proxy.api.schemas import ContractIn
 from consent_proxy.bootstrap import open_desk
+from consent_proxy.cli.arguments import NAME
 from consent_proxy.cli.exits import Finding, run
 from consent_proxy.cli.files import read_document
 from consent_proxy.cli.output import print_json, print_rows
@@ -20,7 +21,7 @@ def contracts() -> None:
 
 
 @contracts.command()
-@click.argument("recipient")
+@click.argument("recipient", type=NAME)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def put(recipient: str, file: Path) -> None:
     """Add the version in FILE (JSON) to the contract with RECIPIENT."""

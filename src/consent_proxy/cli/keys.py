@@ -8,6 +8,7 @@ import click
 
 from consent_proxy.application.create_key import create_key
 from consent_proxy.bootstrap import open_desk
+from consent_proxy.cli.arguments import NAME
 from consent_proxy.cli.exits import Finding, run
 from consent_proxy.cli.output import print_json, print_rows
 from consent_proxy.domain.callers import Role, ServiceKey
@@ -21,10 +22,13 @@ def keys() -> None:
 
 @keys.command()
 @click.option(
-    "--caller", required=True, help="Whose key it is; several keys may share one caller, so that keys rotate."
+    "--caller",
+    required=True,
+    type=NAME,
+    help="Whose key it is; several keys may share one caller, so that keys rotate.",
 )
 @click.option("--role", "roles", multiple=True, required=True, type=click.Choice([role.value for role in Role]))
-@click.option("--days", type=click.IntRange(min=1), help="Let the key expire after so many days.")
+@click.option("--days", type=click.IntRange(1, 36_525), help="Let the key expire after so many days.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(caller: str, roles: tuple[str, ...], days: int | None, *, as_json: bool) -> None:
     """Make a key and print it, this once."""

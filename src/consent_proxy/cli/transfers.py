@@ -14,13 +14,30 @@ from consent_proxy.api.transfers import CSV_COLUMNS, csv_cell
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.records import TransferQuery
 from consent_proxy.bootstrap import open_desk
+from consent_proxy.cli.arguments import COUNTRY, LABEL, NAME
 from consent_proxy.cli.exits import run
 from consent_proxy.cli.output import print_json, print_rows
+from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.payloads import Json
+from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectRef
+from consent_proxy.domain.transfers import OutcomeState
 from consent_proxy.settings import Settings
 
-FILTERS = ("recipient", "provider", "model", "purpose", "category", "caller", "kind", "reason", "outcome", "country")
+FILTERS: Mapping[str, click.ParamType[Any]] = {
+    "recipient": NAME,
+    "provider": NAME,
+    "model": LABEL,
+    "purpose": click.Choice(list(Purpose)),
+    "category": click.Choice(list(DataCategory)),
+    "caller": NAME,
+    "kind": click.Choice(["transfer", "refusal", "delivery"]),
+    "reason": click.Choice(list(Reason)),
+    "outcome": click.Choice(list(OutcomeState)),
+    "contract": LABEL,
+    "country": COUNTRY,
+    "job": click.UUID,
+}
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"])
 
 
@@ -31,8 +48,9 @@ def transfers() -> None:
 
 def filtered(command: Any) -> Any:
     """The options that choose records."""
-    for name in reversed(FILTERS):
-        command = click.option(f"--{name}", multiple=True, help=f"Only this {name}; may repeat.")(command)
+    for name, kind in reversed(list(FILTERS.items())):
+        told = f"Only this {name}; may repeat."
+        command = click.option(f"--{name}", multiple=True, type=kind, metavar=name.upper(), help=told)(command)
     command = click.option("--subject-ref", type=click.UUID, help="Only this data subject's reference.")(command)
     command = click.option("--from", "from_at", type=MOMENT, help="From this moment on (with offset).")(command)
     return click.option("--to", "to_at", type=MOMENT, help="Up to before this moment (with offset).")(command)
@@ -66,7 +84,7 @@ def _query(options: Mapping[str, Any], *, limit: int) -> TransferQuery:
     subject_ref: UUID | None = options["subject_ref"]
     return TransferQuery(
         subject_ref=SubjectRef(subject_ref) if subject_ref is not None else None,
-        filters={name: options[name] for name in FILTERS if options[name]},
+        filters={name: tuple(map(str, options[name])) for name in FILTERS if options[name]},
         page=Page(limit=limit, from_at=_aware(options["from_at"]), to_at=_aware(options["to_at"])),
     )
 

@@ -49,8 +49,12 @@ from consent_proxy.domain.callers import Credential, CredentialKind, Role
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 #: How often each process looks after partitions, in seconds.
 MAINTAIN_EVERY = 86_400.0
+#: How long sends that outlive their requests are waited for when the service stops.
+DRAIN_SECONDS = 5.0
 
 
 class StartError(Exception):
@@ -370,9 +374,12 @@ async def _stop(task: "asyncio.Task[None]") -> None:
 
 
 async def _drain(walk: Walk) -> None:
-    """Let every send under way come to its outcome."""
-    while walk.sends:
-        await asyncio.wait(set(walk.sends))
+    """Let sends under way come to their outcomes, for a while: who waits for ever is killed and records nothing."""
+    ends_at = walk.clock.monotonic() + DRAIN_SECONDS
+    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
+        await asyncio.wait(set(walk.sends), timeout=left)
+    if walk.sends:
+        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
 
 
 def _kept_secret(path: Path, *, prefix: str = "") -> str:

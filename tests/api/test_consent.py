@@ -71,7 +71,7 @@ def test_a_no_may_be_asked_again_and_need_not_be(live: Live, state: str) -> None
 
 
 def test_a_yes_runs_out(apart: Live) -> None:
-    publish(apart, "short", consent_valid_for=1)
+    publish(apart, "short", consent_valid_for=2)
     person = a_person()
     decide(apart, person, "short")
     assert asked(only_row(apart, person)) == ("granted", False, False)

@@ -46,6 +46,14 @@ class Subject:
     kind: SubjectKind
 
 
+class CredentialExpired(Problem):
+    """A key or token that is ours and whose time is over. ``credential`` says whose it was: a token names a subject."""
+
+    def __init__(self, credential: Credential) -> None:
+        super().__init__(Reason.CREDENTIAL_EXPIRED, "this key or token has expired: get a new one")
+        self.credential = credential
+
+
 async def authenticate(head: RequestHead, *, door: Door, fresh: bool) -> Credential:
     """The credential of a request. ``fresh`` reads the rules' edition from the database first.
 
@@ -58,7 +66,7 @@ async def authenticate(head: RequestHead, *, door: Door, fresh: bool) -> Credent
     if credential is None:
         raise Problem(Reason.CREDENTIAL_INVALID, "this key or token is not known here, or was revoked")
     if credential.expires_at is not None and door.clock.now() >= credential.expires_at:
-        raise Problem(Reason.CREDENTIAL_EXPIRED, "this key or token has expired: get a new one")
+        raise CredentialExpired(credential)
     return credential
 
 

@@ -52,7 +52,7 @@ def openapi_paths() -> dict[str, dict[str, Any]]:
 class _Fal:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._provider = services.providers["fal"]
+        self.provider = services.providers["fal"]
 
     async def handle(self, request: Request) -> Reply:
         match request.path.rstrip("/").split("/"):
@@ -95,7 +95,7 @@ class _Fal:
         return Reply(status=200, body=body, headers=transfer_headers(forwarded) | {"x-fal-request-id": request_id})
 
     async def _send(self, request: Request, *, app: str, operation: str) -> Forwarded:
-        asked = await name_subject(request, services=self._services)
+        asked = await name_subject(request, provider=self.provider, services=self._services)
         manifest = self._manifest(request, app)
         try:
             _check_method(request, app=app, known=manifest is not None)
@@ -103,10 +103,10 @@ class _Fal:
             payload = await read_object(asked, services=self._services)
         except Problem as problem:
             raise await on_record(
-                problem, asked, provider=self._provider, services=self._services, manifest=manifest
+                problem, asked, provider=self.provider, services=self._services, manifest=manifest
             ) from None
         return await send_on(
-            asked, manifest=manifest, payload=payload, provider=self._provider, call=call, services=self._services
+            asked, manifest=manifest, payload=payload, provider=self.provider, call=call, services=self._services
         )
 
     def _manifest(self, request: Request, app: str) -> Manifest | None:
@@ -123,7 +123,7 @@ class _Fal:
         )
 
     async def _follow(self, request: Request, path: QueuePath) -> Reply:
-        job = await job_of(request, path.job_id, provider=self._provider, services=self._services)
+        job = await job_of(request, path.job_id, provider=self.provider, services=self._services)
         assert job.provider_job is not None
         if path.app not in {job.provider_job.address, job.model}:
             raise not_yours()
@@ -143,7 +143,7 @@ class _Fal:
 
     async def _status(self, request: Request, job: Job) -> Reply:
         logs = wants_logs(request.head)
-        followed = await job_status(job, provider=self._provider, logs=logs)
+        followed = await job_status(job, provider=self.provider, logs=logs)
         answer = usable(followed.answer, transfer_id=job.id, sent="yes")
         if answer.http_status >= 400:  # noqa: PLR2004 - the provider's no goes back as it is
             return self._job_reply(job, status=answer.http_status, body=self._ours(answer.body, {}))
@@ -160,7 +160,7 @@ class _Fal:
         followed = await job_result(
             job,
             credential=request.credential,
-            provider=self._provider,
+            provider=self.provider,
             jobs=self._services.jobs,
             walk=self._services.walk,
             late_results=self._services.late_results,
@@ -171,7 +171,7 @@ class _Fal:
         return self._job_reply(job, status=answer.http_status, body=self._ours(answer.body, followed.capabilities))
 
     async def _cancel(self, job: Job) -> Reply:
-        followed = await cancel_job(job, provider=self._provider, jobs=self._services.jobs, walk=self._services.walk)
+        followed = await cancel_job(job, provider=self.provider, jobs=self._services.jobs, walk=self._services.walk)
         answer = usable(followed.answer, transfer_id=job.id, sent="yes")
         return self._job_reply(job, status=answer.http_status, body=self._ours(answer.body, {}))
 

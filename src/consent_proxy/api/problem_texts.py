@@ -229,7 +229,7 @@ TEXTS: Mapping[Reason, tuple[str, str, str]] = {
     Reason.OUTPUT_EXPIRED: (
         "The address of this result has expired.",
         "Addresses live for OUTPUT_TTL.",
-        "Ask for the job's result again.",
+        "Fetch results within OUTPUT_TTL; raise it if that is too short.",
     ),
     Reason.NOT_FOUND: (
         "There is nothing here.",

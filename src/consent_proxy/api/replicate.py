@@ -62,7 +62,7 @@ def openapi_paths() -> dict[str, dict[str, Any]]:
 class _Replicate:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._provider = services.providers["replicate"]
+        self.provider = services.providers["replicate"]
 
     async def handle(self, request: Request) -> Reply:
         match request.head.method, _parts(request.path):
@@ -111,13 +111,13 @@ class _Replicate:
         return aim
 
     async def _create(self, request: Request, *, aim: Aim, version_expected: bool = False) -> Reply:
-        asked = await name_subject(request, services=self._services)
+        asked = await name_subject(request, provider=self.provider, services=self._services)
         try:
             body = await read_object(asked, services=self._services)
             read = read_prediction(body, request.head, version_expected=version_expected)
             target = await aim(asked, body)
         except Problem as problem:
-            raise await on_record(problem, asked, provider=self._provider, services=self._services) from None
+            raise await on_record(problem, asked, provider=self.provider, services=self._services) from None
         call = ProviderCall(
             operation="prediction",
             version=target.version,
@@ -128,7 +128,7 @@ class _Replicate:
             asked,
             manifest=target.manifest,
             payload=read.input,
-            provider=self._provider,
+            provider=self.provider,
             call=call,
             services=self._services,
             left_out=read.dropped,
@@ -159,7 +159,7 @@ class _Replicate:
         followed = await job_result(
             job,
             credential=request.credential,
-            provider=self._provider,
+            provider=self.provider,
             jobs=self._services.jobs,
             walk=self._services.walk,
             late_results=self._services.late_results,
@@ -171,13 +171,13 @@ class _Replicate:
 
     async def _cancel(self, request: Request, prediction_id: str) -> Reply:
         job = await self._job(request, prediction_id)
-        followed = await cancel_job(job, provider=self._provider, jobs=self._services.jobs, walk=self._services.walk)
+        followed = await cancel_job(job, provider=self.provider, jobs=self._services.jobs, walk=self._services.walk)
         answer = usable(followed.answer, transfer_id=job.id, sent="yes")
         return self._shown(job, answer, output=None)
 
     async def _job(self, request: Request, prediction_id: str) -> Job:
         job_id = job_id_of(prediction_id)
-        return await job_of(request, job_id, provider=self._provider, services=self._services)
+        return await job_of(request, job_id, provider=self.provider, services=self._services)
 
     def _shown(self, job: Job, answer: Answered, *, output: Json) -> Reply:
         headers = {"consent-transfer-id": str(job.id), "cache-control": "no-store"}

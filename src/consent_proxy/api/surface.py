@@ -9,7 +9,15 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope, Send
 
-from consent_proxy.api.auth import Subject, authenticate, note_use, require, subject_missing, subject_of
+from consent_proxy.api.auth import (
+    CredentialExpired,
+    Subject,
+    authenticate,
+    note_use,
+    require,
+    subject_missing,
+    subject_of,
+)
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
@@ -61,6 +69,11 @@ class SubjectRequest:
 class Speaker(Protocol):
     """One provider's language."""
 
+    @property
+    def provider(self) -> Provider:
+        """The system it speaks for."""
+        ...
+
     async def handle(self, request: Request) -> Reply:
         """Answer a request. Raises ``Problem``, ``LedgerUnavailable``, ``Overloaded``."""
         ...
@@ -80,7 +93,7 @@ class Surface:
         services: Services = scope["app"].state.services
         speaker = self._speaker(services)
         try:
-            reply = await speaker.handle(await _enter(scope, receive, services=services))
+            reply = await speaker.handle(await _enter(scope, receive, services=services, provider=speaker.provider))
         except Problem as problem:
             reply = speaker.complain(problem)
         except LedgerUnavailable:
@@ -98,7 +111,7 @@ def ledger_unavailable() -> Problem:
     return Problem(Reason.LEDGER_UNAVAILABLE, "the record cannot be read or written now, so nothing is sent: try again")
 
 
-async def _enter(scope: Scope, receive: Receive, *, services: Services) -> Request:
+async def _enter(scope: Scope, receive: Receive, *, services: Services, provider: Provider) -> Request:
     fault: Problem | None = None
     try:
         head = read_head(scope)
@@ -108,18 +121,37 @@ async def _enter(scope: Scope, receive: Receive, *, services: Services) -> Reque
         # Who sends it is plain all the same, and a refusal about a known subject is recorded.
         plain = [(name, value) for name, value in scope["headers"] if name != b"content-encoding"]
         head, fault = read_head({**scope, "headers": plain}), problem
-    credential = await authenticate(head, door=services.door, fresh=False)
+    try:
+        credential = await authenticate(head, door=services.door, fresh=False)
+    except CredentialExpired as problem:
+        if head.method != "POST":  # whoever polls sends nothing
+            raise
+        raise await _token_on_record(problem, head, problem.credential, provider=provider, services=services) from None
     await note_use(credential, rulebook=services.rulebook, clock=services.clock)
     path: str = scope["path_params"]["path"]
     return Request(head=head, path=path, credential=credential, receive=receive, problem=fault)
 
 
-async def name_subject(request: Request, *, services: Services) -> SubjectRequest:
+async def name_subject(request: Request, *, provider: Provider, services: Services) -> SubjectRequest:
     """The subject whose data a request would send. Raises ``Problem``."""
-    subject = await subject_of(request.head, credential=request.credential, door=services.door, create=True)
+    credential = request.credential
+    try:
+        subject = await subject_of(request.head, credential=credential, door=services.door, create=True)
+    except Problem as problem:
+        raise await _token_on_record(problem, request.head, credential, provider=provider, services=services) from None
     if subject is None:
         raise subject_missing()
     return SubjectRequest(request=request, subject=subject)
+
+
+async def _token_on_record(
+    problem: Problem, head: RequestHead, credential: Credential, *, provider: Provider, services: Services
+) -> Problem:
+    """A refusal of a subject token is about its subject, whoever else the request names, and is recorded as that."""
+    if credential.subject_ref is None or credential.subject_kind is None:
+        return problem
+    subject = Subject(ref=credential.subject_ref, kind=credential.subject_kind)
+    return await _recorded(problem, subject, head, credential, provider=provider, services=services)
 
 
 async def read_object(asked: SubjectRequest, *, services: Services) -> dict[str, Json]:
@@ -139,15 +171,36 @@ async def on_record(
     problem: Problem, asked: SubjectRequest, *, provider: Provider, services: Services, manifest: Manifest | None = None
 ) -> Problem:
     """Append the refusal that a problem is, and give the problem its record's id."""
+    return await _recorded(
+        problem,
+        asked.subject,
+        asked.head,
+        asked.request.credential,
+        provider=provider,
+        services=services,
+        manifest=manifest,
+    )
+
+
+async def _recorded(
+    problem: Problem,
+    subject: Subject,
+    head: RequestHead,
+    credential: Credential,
+    *,
+    provider: Provider,
+    services: Services,
+    manifest: Manifest | None = None,
+) -> Problem:
     refusal = Refusal(reason=problem.reason, detail=problem.detail, paths=problem.paths, disclosure=problem.disclosure)
     context = RefusalContext(
-        credential=asked.request.credential,
-        subject_ref=asked.subject.ref,
-        subject_kind=asked.subject.kind,
+        credential=credential,
+        subject_ref=subject.ref,
+        subject_kind=subject.kind,
         provider=provider.name,
         recipient=provider.recipient,
         manifest=manifest,
-        trace_id=asked.head.trace_id,
+        trace_id=head.trace_id,
     )
     refused = await refuse(refusal, context=context, walk=services.walk)
     return problem_of(refusal, instance=refused.record_id)

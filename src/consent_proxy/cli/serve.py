@@ -14,7 +14,7 @@ from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.settings import FalSettings, ReplicateSettings, Settings
 
 #: How long requests under way may take after SIGTERM before their callers are let go; their sends still finish.
-DRAIN_SECONDS = 30
+DRAIN_SECONDS = 25
 
 #: How long a worker may not answer its supervisor before it is taken for hung. On a busy machine its start takes long.
 HUNG_SECONDS = 30

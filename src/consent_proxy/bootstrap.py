@@ -1,6 +1,7 @@
 """Settings into adapters, adapters into services, services into the app; the only module that knows everyone."""
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -42,7 +43,8 @@ from tests.system.rows import ask_database
 
 PERSON = "person-1"
 SENDERS = 6
-OTHER_MODEL = "fal-ai/flux/dev"
+MODEL, OTHER_MODEL = "fal-ai/flux/schnell", "fal-ai/flux/dev"
+GOOD = 8
 
 
 @pytest.fixture(scope="module")
@@ -215,29 +217,30 @@ create trigger refuse_one_model before insert on transfers for each row execute 
 
 async def test_one_bad_row_of_a_batch_hurts_only_itself(database: LedgerDatabase, sandbox: Sandbox) -> None:
     service = serve(database_url=database.service_url, sandbox=sandbox, settings={"SEND_WITHIN": "10"})
-    with service as served, served.backend() as backend:
+    run = asyncio.get_running_loop().run_in_executor
+    with service as served, served.backend() as backend, ThreadPoolExecutor(GOOD + 1) as pool:
         backend.publish_shipped()
         backend.grant(PERSON)
         owner = await asyncpg.connect(database.owner_url)
         try:
             await owner.execute(_ONE_BAD_MODEL)
             await owner.execute("select pg_advisory_lock($1)", RULES_LOCK)
-            good = [asyncio.create_task(asyncio.to_thread(_one_more, served, f"fox {n}")) for n in range(8)]
+            good = [run(pool, _one_more, served, f"fox {number}", MODEL) for number in range(GOOD)]
             await asyncio.sleep(0.5)  # two go ahead and wait for the lock, the others wait for them
-            bad = asyncio.create_task(asyncio.to_thread(_one_more, served, "bad", model=OTHER_MODEL))
+            bad = run(pool, _one_more, served, "bad", OTHER_MODEL)
             await asyncio.sleep(0.3)
             await owner.execute("select pg_advisory_unlock($1)", RULES_LOCK)
             check_nothing_begun(await bad)
-            assert [answer.status_code for answer in await asyncio.gather(*good)] == [200] * 8
+            assert [answer.status_code for answer in await asyncio.gather(*good)] == [200] * GOOD
             # A sequence does not go back with the transaction: good rows were tried with the bad one, and once more.
-            assert await owner.fetchval("select last_value from tries") > len(good) + 2
+            assert await owner.fetchval("select last_value from tries") > GOOD + 2
         finally:
             await owner.close()
         prompts = [json.loads(request.body)["prompt"] for request in sandbox.wire.requests(method="POST")]
-        assert sorted(prompts) == sorted(f"fox {n}" for n in range(8))
-        assert await asyncio.to_thread(_states, backend) == ["delivered"] * 8
+        assert sorted(prompts) == sorted(f"fox {number}" for number in range(GOOD))
+        assert await asyncio.to_thread(_states, backend) == ["delivered"] * GOOD
 
 
-def _one_more(served: Served, prompt: str, *, model: str = "fal-ai/flux/schnell") -> httpx.Response:
+def _one_more(served: Served, prompt: str, model: str) -> httpx.Response:
     with served.backend() as backend:
         return backend.fal_run(PERSON, prompt, model=model)

@@ -79,7 +79,7 @@ INNOCENTS: list[tuple[Rule, str, str]] = [
     (rules.functions_are_short, "api/app.py", LONG_FUNCTION.removesuffix("    pass\n")),
     (rules.names_say_something, "domain/database.py", "class Metadata:\n    pass"),
     (rules.rooms_open_with_one_sentence, "api/__init__.py", '"""What `a.py` says, e.g., to v1.2."""'),
-    (rules.rooms_open_with_one_sentence, "sdk/__init__.py", '"""A room."""\nfrom consent_proxy.sdk.fal import fal_client'),
+    (rules.rooms_open_with_one_sentence, "sdk/__init__.py", '"""A room."""\nfrom consent_proxy.sdk.fal import f'),
     (rules.matches_name_every_member, "api/app.py", ENUM + "match x:\n  case State.OPEN: y"),
     (rules.matches_name_every_member, "api/app.py", ENUM + "match x:\n  case dict(): y\n  case _: z"),
     (rules.time_comes_from_outside, "adapters/system.py", "at = datetime.now(UTC)"),

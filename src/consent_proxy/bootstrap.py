@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from consent_proxy.adapters.http import Outbound, OutboundTransport
+from consent_proxy.adapters.kept_secrets import kept_secret
 from consent_proxy.adapters.manifests import FileManifestCatalogue
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
@@ -30,6 +30,7 @@ from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresK
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
+from consent_proxy.adapters.postgres.secrets import SchemaMissing
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import maintain
@@ -46,6 +47,7 @@ from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerH
 from consent_proxy.application.ports.records import Access, TransferQuery, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable
+from consent_proxy.application.publish_missing import publish_missing
 from consent_proxy.domain.callers import Credential, CredentialKind, Role
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.settings import Settings
@@ -115,8 +117,8 @@ def open_store(settings: Settings, *, progress: Callable[[str], None] | None = N
         given = _revealed(settings.bootstrap_admin_key)
         yield Store(
             service_url=cluster.service_url,
-            secret_key=_revealed(settings.secret_key) or _kept_secret(folder / "secret-key"),
-            bootstrap_key=given or _kept_secret(folder / "admin-key", prefix="cpk_dev_"),
+            secret_key=_revealed(settings.secret_key) or kept_secret(folder / "secret-key"),
+            bootstrap_key=given or kept_secret(folder / "admin-key", prefix="cpk_dev_"),
             embedded=True,
             generated_key=given is None,
         )
@@ -183,6 +185,19 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
             if store.embedded:
                 await _publish_shipped(desk)
             yield desk
+
+
+def check_start(settings: Settings) -> None:
+    """Raise ``StartError`` for what will not mend itself: no schema, or secrets that do not open. Blocking.
+
+    A database that is away is no such thing: the service waits for it with its door shut.
+    """
+
+    async def look() -> None:
+        async with _database(_revealed(settings.database_url) or "") as database:
+            await (await _keyring(database, settings)).aclose()
+
+    asyncio.run(look())
 
 
 def publish_shipped(settings: Settings) -> None:
@@ -342,22 +357,21 @@ async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
     )
     try:
         await keyring.start()
-    except SecretsLocked as error:
+    except (SchemaMissing, SecretsLocked) as error:
         raise StartError(str(error)) from error
     return keyring
 
 
 async def _publish_shipped(desk: Desk) -> None:
-    rules = await desk.facts.rules(fresh=True)
-    if not rules.disclosures:
-        disclosure = disclosure_from_document(shipped_disclosure(), published_at=desk.clock.now())
-        await desk.rulebook.publish(disclosure, by="shipped")
-    for recipient, document in shipped_contracts().items():
-        if not any(contract.recipient == recipient for contract in rules.contracts):
-            contract = contract_from_document(
-                document, id=desk.ids.new_id(), recipient=recipient, put_at=desk.clock.now()
-            )
-            await desk.rulebook.put_contract(contract, by="shipped")
+    await publish_missing(
+        disclosure_from_document(shipped_disclosure(), published_at=desk.clock.now()),
+        [
+            contract_from_document(document, id=desk.ids.new_id(), recipient=recipient, put_at=desk.clock.now())
+            for recipient, document in shipped_contracts().items()
+        ],
+        rules=await desk.facts.rules(fresh=True),
+        rulebook=desk.rulebook,
+    )
 
 
 async def _keep_up(database: Database) -> None:
@@ -381,19 +395,6 @@ async def _drain(walk: Walk) -> None:
         await asyncio.wait(set(walk.sends), timeout=left)
     if walk.sends:
         logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
-
-
-def _kept_secret(path: Path, *, prefix: str = "") -> str:
-    """A secret of this data folder, made on first use, readable by its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii").strip()
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        secret = prefix + secrets.token_urlsafe(32)
-        file.write(secret + "\n")
-    return secret
 
 
 def _role(url: str) -> str | None:

@@ -39,6 +39,12 @@ def _checked_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _ends_in_v1(value: str) -> str:
+    if not value.endswith("/v1"):
+        raise ValueError("has to end in /v1, as https://api.replicate.com/v1 does")
+    return value
+
+
 def _length_of_time(value: object) -> object:
     """Accept seconds, or ISO 8601 such as ``PT1H``."""
     if isinstance(value, str) and value.startswith("P"):
@@ -75,7 +81,7 @@ class ReplicateSettings(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     token: SecretStr | None = None
-    api_url: ProviderUrl = "https://api.replicate.com/v1"
+    api_url: Annotated[ProviderUrl, AfterValidator(_ends_in_v1)] = "https://api.replicate.com/v1"
     delivery_hosts: tuple[str, ...] = ("replicate.delivery", "*.replicate.delivery")
     stream_hosts: tuple[str, ...] = ("*.replicate.com", "*.replicate.net")
 

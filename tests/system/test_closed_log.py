@@ -21,7 +21,7 @@ where c.relname = any($1) and c.relkind in ('r', 'p')
    or c.oid in (select inhrelid from pg_inherits where inhparent::regclass::text = any($1))
 """
 CHANGES = (
-    "insert into {table} select * from {table} limit 1",
+    "insert into {table} overriding system value select * from {table} limit 1",
     "insert into {table} default values",
     "update {table} set {column} = {column}",
     "delete from {table}",

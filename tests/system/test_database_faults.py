@@ -1,4 +1,4 @@
-"""A database that is away, dies under load, or loses its answer: nothing leaves unrecorded, and all comes back by itself."""
+"""A database that is away, dies under load or loses an answer: nothing leaves unrecorded, and all mends itself."""
 
 import asyncio
 import hmac
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 import httpx
@@ -105,7 +105,7 @@ class Load:
     stopped: threading.Event = field(default_factory=threading.Event)
     _number: Iterator[int] = field(default_factory=count)
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         self._threads = [threading.Thread(target=self._ask) for _ in range(SENDERS)]
         for thread in self._threads:
             thread.start()

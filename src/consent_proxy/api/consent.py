@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from consent_proxy.api.answers import ConsentOut, PageOut, RecordedOut, StandingOut
@@ -73,8 +73,11 @@ async def decide(decision: DecisionIn, visit: CurrentVisit, response: Response) 
 
 
 @router.post("/withdrawals", operation_id="withdrawConsent", status_code=201)
-async def take_back(withdrawal: WithdrawalIn, visit: CurrentVisit, response: Response) -> RecordedOut:
-    """Take consent back. After this answer no send for it begins."""
+async def take_back(
+    visit: CurrentVisit, response: Response, asked: Annotated[WithdrawalIn | None, Body()] = None
+) -> RecordedOut:
+    """Take consent back, all of it without a body. After this answer no send for it begins."""
+    withdrawal = asked if asked is not None else WithdrawalIn()
     visit.require(Role.CONSENT, scopes=frozenset(Scope))
     subject = await visit.subject(create=True)
     services = visit.services
@@ -219,7 +222,7 @@ def _idempotency(visit: Visit, subject: Subject) -> bytes | None:
 
 def _body_digest(visit: Visit) -> bytes:
     """The same JSON is the same request, however it was spelt."""
-    return sha256(json.dumps(json.loads(visit.body), sort_keys=True).encode()).digest()
+    return sha256(json.dumps(json.loads(visit.body or b"{}"), sort_keys=True).encode()).digest()
 
 
 def _key_reused() -> Problem:
@@ -237,7 +240,8 @@ async def _recorded(recorded: RecordedEvent, *, rules: Rules, visit: Visit) -> R
     return RecordedOut(
         event_id=recorded.event.id,
         effective=recorded.event.effective,
-        reason=recorded.event.reason,
+        # Of an event without effect; the motive of a withdrawal stands in the event.
+        reason=recorded.event.reason if not recorded.event.effective else None,
         standing=_rows(view.rows),
         receipt=await _receipt(recorded.event, rules=rules, visit=visit),
     )

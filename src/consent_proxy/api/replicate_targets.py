@@ -78,16 +78,15 @@ async def target_of_deployment(deployment: str, *, asked: SubjectRequest, servic
 
 async def _require_consent(asked: SubjectRequest, *, services: Services) -> None:
     """Nothing reaches the provider on account of somebody who did not say yes: not even a look into its catalogue."""
-    refusal = await _consent_refusal(asked, services=services, fresh=False)
-    if refusal is not None:
-        refusal = await _consent_refusal(asked, services=services, fresh=True)
+    refusal = await _consent_refusal(asked, services=services)
     if refusal is not None:
         raise problem_of(refusal)
 
 
-async def _consent_refusal(asked: SubjectRequest, *, services: Services, fresh: bool) -> Refusal | None:
+async def _consent_refusal(asked: SubjectRequest, *, services: Services) -> Refusal | None:
+    """On facts of now: there is no commit behind this look that would check again."""
     now = services.clock.now()
-    facts = await services.facts.facts(asked.subject.ref, purpose=Purpose.GENERATION, fresh=fresh)
+    facts = await services.facts.facts(asked.subject.ref, purpose=Purpose.GENERATION, fresh=True)
     state = facts.standing.state("replicate", disclosures=facts.rules.disclosures, at=now)
     if state is ConsentState.GRANTED:
         return None

@@ -48,10 +48,11 @@ class StrictRoute(APIRoute):
             head = read_head(request.scope)
             request.state.head = head
             if self.body_field is not None:
-                _require_json(head)
                 body = await read_body(request.receive, head, limit=CONTROL_BODY_LIMIT)
                 request._body = body  # noqa: SLF001 - Starlette's own cache of the body
-                request._json = parse_json(body)  # noqa: SLF001 - and of its parsed form
+                if body or self.body_field.field_info.is_required():
+                    _require_json(head)
+                    request._json = parse_json(body)  # noqa: SLF001 - and of its parsed form
             return await handle(request)
 
         return quiet

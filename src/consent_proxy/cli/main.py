@@ -4,6 +4,7 @@ import sys
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from consent_proxy.cli.contracts import contracts
 from consent_proxy.cli.demo import demo
@@ -56,6 +57,9 @@ def main() -> None:
             name = "__".join(str(part) for part in found["loc"]).upper()
             message = found["msg"].removeprefix("Value error, ")
             click.echo(f"CONSENT_PROXY_{name}: {message}" if name else message, err=True)
+        sys.exit(UNAVAILABLE)
+    except SettingsError as error:
+        click.echo(f'a setting is not what it has to be, for a list a JSON list such as ["a"]: {error}', err=True)
         sys.exit(UNAVAILABLE)
     except BrokenPipeError:
         sys.exit(FINDING)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
-from consent_proxy.bootstrap import StartError, Store, data_dir, open_store, publish_shipped
+from consent_proxy.bootstrap import StartError, Store, check_start, data_dir, open_store, publish_shipped
 from consent_proxy.cli.exits import DONE, Unavailable
 from consent_proxy.cli.signals import ended_by_sigterm
 from consent_proxy.sandbox.server import Sandbox
@@ -43,6 +43,7 @@ def serve(host: str, port: int, workers: int) -> None:
             served = served_settings(store, public_url=public_url)
             if store.embedded:
                 publish_shipped(served)
+            check_start(served)
             _welcome(public_url, store, sandboxed=bool(overrides), folder=str(data_dir(settings)))
             uvicorn.run(
                 "consent_proxy.cli.worker:create_served_app",

@@ -114,7 +114,7 @@ async def test_a_submits_request_id_is_noted_with_the_apps_address() -> None:
     assert not answer.finished
 
 
-@pytest.mark.parametrize("request_id", [None, 7, "", "../../tokens", "a b", "x" * 65, "a\n"])
+@pytest.mark.parametrize("request_id", [None, 7, "", "../../tokens", "a b", "x" * 129, "a\n"])
 async def test_a_request_id_that_is_none_makes_the_reply_unusable(request_id: object) -> None:
     stub = Stub(json_reply({"status": "IN_QUEUE", "request_id": request_id}))
     answer = answered(await send(a_fal(stub.outbound), call=SUBMIT))

@@ -112,7 +112,7 @@ async def test_a_polled_prediction_that_goes_on_is_not_finished_by_its_first_wor
     assert not answer.finished
 
 
-@pytest.mark.parametrize("prediction_id", [None, "", "../account", "a/b", "x" * 65])
+@pytest.mark.parametrize("prediction_id", [None, "", "../account", "a/b", "x" * 129])
 async def test_an_id_that_is_none_makes_the_reply_unusable(prediction_id: object) -> None:
     stub = created(id=prediction_id)
     answer = answered(await send(a_replicate(stub.outbound), call=BY_MODEL))

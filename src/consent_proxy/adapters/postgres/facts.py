@@ -24,7 +24,7 @@ from consent_proxy.domain.subjects import SubjectRef
 SALT_BYTES = 32
 CACHED_STANDINGS = 50_000
 #: Seconds that remembered rules are good for where no commit checks them: a revoked key must not poll for ever.
-RULES_LIFE = 5.0
+RULES_LIFE = 1.0
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

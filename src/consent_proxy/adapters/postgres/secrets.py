@@ -22,14 +22,20 @@ class _Opened:
     outdated: bool
 
 
+class SchemaMissing(Exception):
+    """The database was never migrated; the message says what to do."""
+
+
 async def load_keyring(database: Database, *, secret_key: str, previous: Iterable[str] = ()) -> Keyring:
     """Read the secrets; make those that are missing; wrap anew what ``previous`` keys had wrapped.
 
     Any number of processes may start at once: they end up with the same secrets. Raises ``SecretsLocked`` where one
-    does not open, before anything is written, and ``LedgerUnavailable``.
+    does not open, before anything is written, ``SchemaMissing``, and ``LedgerUnavailable``.
     """
     keys = [WrappingKey(text) for text in (secret_key, *previous)]
     async with database.transaction() as connection:
+        if await connection.fetchval("select to_regclass('secrets')") is None:
+            raise SchemaMissing("this database has no schema of ours: run consent-proxy migrate")
         opened = await _open_all(connection, keys)
         if missing := _missing(opened):
             for secret in missing:

@@ -23,7 +23,7 @@ REPLY_LIMIT = 32 * 1024 * 1024
 #: How deep a reply's arrays and objects may nest.
 MAX_DEPTH = 100
 
-_PROVIDER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PROVIDER_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}")
 # About our account, or about the provider itself. The caller can do nothing with these, and an SDK would send again
 # on some of them.
 _NOT_FOR_THE_CALLER = frozenset({401, 402, 403, 407, 408, 409, 421, 425, 429})

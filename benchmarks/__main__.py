@@ -18,7 +18,7 @@ from benchmarks.load import MODEL, Measured, body, run_wrk, subjects, write_scri
 from benchmarks.processes import BenchmarkFailed, free_port, plain_environment, running
 from benchmarks.rounds import CONNECTIONS, PASS_THROUGH, SERVICE, STUB, TARGETS, compare, measure, rows
 from benchmarks.service import ADMIN_KEY, grant, read_record, service
-from benchmarks.stub import ANSWER
+from benchmarks.stub import ANSWER_BYTES
 from benchmarks.table import Report, as_document, as_text
 
 WARM_UP = 3
@@ -105,7 +105,7 @@ def run(*, rounds: int, seconds: int, folder: Path) -> Report:
         rounds=rounds,
         seconds=seconds,
         request_bytes=len(body()),
-        answer_bytes=len(ANSWER),
+        answer_bytes=ANSWER_BYTES,
         rows=rows(runs),
         comparison=compare(runs),
         received=received,

@@ -33,7 +33,7 @@ from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.secrets import SchemaMissing
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
-from consent_proxy.adapters.postgres.upkeep import maintain
+from consent_proxy.adapters.postgres.upkeep import keep_up
 from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
 from consent_proxy.adapters.secrets import SecretsLocked
@@ -46,7 +46,7 @@ from consent_proxy.application.forward import Walk
 from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
 from consent_proxy.application.ports.records import Access, TransferQuery, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
-from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable
+from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.application.publish_missing import publish_missing
 from consent_proxy.domain.callers import Credential, CredentialKind, Role
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
@@ -54,8 +54,6 @@ from consent_proxy.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: How often each process looks after partitions, in seconds.
-MAINTAIN_EVERY = 86_400.0
 #: How long sends that outlive their requests are waited for when the service stops.
 DRAIN_SECONDS = 5.0
 
@@ -242,7 +240,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(outbound.aclose)
         services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound)
         stack.push_async_callback(_drain, services.walk)
-        upkeep = asyncio.create_task(_keep_up(database))
+        upkeep = asyncio.create_task(keep_up(database))
         stack.push_async_callback(_stop, upkeep)
         yield services
 
@@ -372,14 +370,6 @@ async def _publish_shipped(desk: Desk) -> None:
         rules=await desk.facts.rules(fresh=True),
         rulebook=desk.rulebook,
     )
-
-
-async def _keep_up(database: Database) -> None:
-    """Look after the database now and then; one that is away is no reason to stop."""
-    while True:
-        with suppress(LedgerUnavailable):
-            await maintain(database)
-        await asyncio.sleep(MAINTAIN_EVERY)
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:

@@ -189,7 +189,7 @@ def _ask_by_sdk(sdk: str, served: Served) -> Any:
             case "fal-queue":
                 return fal.submit(FAL_MODEL, arguments={"prompt": "a fox"})
             case _:
-                return replicate.run(REPLICATE_MODEL, input={"prompt": "a fox"}, wait=1)
+                return replicate.run(REPLICATE_MODEL, input={"prompt": "a fox"}, wait=False)
 
 
 def _sends(sandbox: Sandbox) -> list[WireRequest]:

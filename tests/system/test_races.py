@@ -12,9 +12,10 @@ import asyncpg
 import httpx
 import pytest
 
-from consent_proxy.adapters.shipped.documents import shipped_disclosure
+from consent_proxy.adapters.postgres.embedded.cluster import Cluster
+from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
 from consent_proxy.sandbox.server import Sandbox
-from tests.postgres import LedgerDatabase
+from tests.postgres import LedgerDatabase, clone
 from tests.served import Asked, Backend, Served, decision, fal_run, serve, withdrawal
 
 SUBJECTS = [f"raced-{number}" for number in range(4)]
@@ -22,13 +23,24 @@ ROUNDS = 50
 SENDERS = 6
 
 
-@pytest.fixture
-def replicas(ledger_database: LedgerDatabase, sandbox: Sandbox) -> Iterator[tuple[Served, Served]]:
-    url = ledger_database.service_url
-    with serve(database_url=url, sandbox=sandbox, workers=2) as first, first.backend() as backend:
+@pytest.fixture(scope="module")
+def database(postgres: Cluster) -> Iterator[LedgerDatabase]:
+    with clone(postgres) as cloned:
+        yield cloned
+
+
+@pytest.fixture(scope="module")
+def replicas(database: LedgerDatabase, running_sandbox: Sandbox) -> Iterator[tuple[Served, Served]]:
+    """Each test leaves the rules as open as it found them."""
+    url = database.service_url
+    with (
+        serve(database_url=url, sandbox=running_sandbox, workers=2, ready=False) as first,
+        serve(database_url=url, sandbox=running_sandbox, workers=2) as second,
+        second.backend() as backend,
+    ):
+        first.wait_until_ready()
         backend.publish_shipped()
-        with serve(database_url=url, sandbox=sandbox, workers=2) as second:
-            yield first, second
+        yield first, second
 
 
 @dataclass
@@ -92,7 +104,7 @@ async def _race(urls: list[str], key: str) -> Seen:
 
 
 async def test_no_send_begins_after_a_no_was_answered_on_any_replica(
-    replicas: tuple[Served, Served], ledger_database: LedgerDatabase, sandbox: Sandbox
+    replicas: tuple[Served, Served], database: LedgerDatabase, sandbox: Sandbox
 ) -> None:
     seen = await _race([replica.url for replica in replicas], replicas[0].key)
     assert seen.statuses <= {200, 403}, seen.statuses
@@ -109,7 +121,7 @@ async def test_no_send_begins_after_a_no_was_answered_on_any_replica(
         if refused_at < at and (granted_at is None or at < granted_at)
     ]
     assert late == []
-    await _check_every_transfer_stood(ledger_database, count=seen.sent)
+    await _check_every_transfer_stood(database, count=seen.sent)
 
 
 async def _check_every_transfer_stood(database: LedgerDatabase, *, count: int) -> None:
@@ -145,7 +157,8 @@ def _allowed_by(replicas: tuple[Backend, Backend], subject: str) -> list[str]:
 def backends(replicas: tuple[Served, Served]) -> Iterator[tuple[Backend, Backend]]:
     first, second = replicas
     with first.backend() as one, second.backend() as other:
-        one.grant("told")
+        shown = one.done(Asked(method="GET", path="/v1/disclosures/current?locale=en"))
+        one.grant("told", disclosure=shown["version"])
         assert set(_allowed_by((one, other), "told")) == {"sent"}
         yield one, other
 
@@ -153,6 +166,8 @@ def backends(replicas: tuple[Served, Served]) -> Iterator[tuple[Backend, Backend
 def test_a_contract_ended_on_one_replica_stops_the_other(backends: tuple[Backend, Backend]) -> None:
     backends[0].end_contract("fal")
     assert set(_allowed_by(backends, "told")) == {"contract-expired"}
+    backends[0].put_contract("fal", shipped_contracts()["fal"])
+    assert set(_allowed_by(backends, "told")) == {"sent"}
 
 
 def test_a_disclosure_made_outdated_on_one_replica_stops_the_other(backends: tuple[Backend, Backend]) -> None:
@@ -178,6 +193,7 @@ def test_a_key_revoked_on_one_replica_opens_nothing_on_the_other(
 def test_an_old_queued_yes_changes_nothing(backends: tuple[Backend, Backend]) -> None:
     said_at = datetime.now(UTC).isoformat()
     backends[0].withdraw("told")
-    late = backends[1].grant("told", occurred_at=said_at)
+    shown = backends[0].done(Asked(method="GET", path="/v1/disclosures/current?locale=en"))
+    late = backends[1].grant("told", disclosure=shown["version"], occurred_at=said_at)
     assert (late["effective"], late["reason"]) == (False, "superseded")
     assert set(_allowed_by(backends, "told")) == {"consent-withdrawn"}

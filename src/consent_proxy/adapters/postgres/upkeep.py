@@ -1,9 +1,17 @@
 """What the tables need every day: partitions ahead of time, and rows that have run out taken away."""
 
+import asyncio
+from contextlib import suppress
+
 from consent_proxy.adapters.postgres.connections import Database
+from consent_proxy.application.ports.transfers import LedgerUnavailable
 
 #: Days an output stays known after its address has expired, so that the answer can say that it has.
 _OUTPUTS_KEPT = 30
+
+
+#: How often each process looks after the database, in seconds.
+MAINTAIN_EVERY = 86_400.0
 
 
 async def maintain(database: Database) -> int:
@@ -15,3 +23,11 @@ async def maintain(database: Database) -> int:
     await database.execute("delete from token_revocations where expires_at < now() - interval '1 day'")
     await database.execute("delete from outputs where expires_at < now() - $1 * interval '1 day'", _OUTPUTS_KEPT)
     return made
+
+
+async def keep_up(database: Database) -> None:
+    """Maintain it daily, for ever; a database that is away is no reason to stop."""
+    while True:
+        with suppress(LedgerUnavailable):
+            await maintain(database)
+        await asyncio.sleep(MAINTAIN_EVERY)

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +118,3 @@ def read_wrk(printed: str) -> Measured:
         failed=int(told["failed"]),
         broken=int(told["broken"]),
     )
-
-
-def total_requests(runs: Sequence[Measured]) -> int:
-    """How many answers wrk counted in all of them."""
-    return sum(run.requests for run in runs)

@@ -166,9 +166,9 @@ class Backend:
 class Served:
     """A service that runs, or ran, at ``url``; ``process`` is its first one."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", *, url: str, key: str, log_file: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", *, url: str, key: str, log_file: Path, workers: int) -> None:
         self.process, self.url, self.key = process, url, key
-        self._log_file = log_file
+        self._log_file, self._workers = log_file, workers
 
     @property
     def port(self) -> int:
@@ -189,9 +189,14 @@ class Served:
         return Backend(self.url, key=key or self.key, timeout=timeout)
 
     def wait_until_ready(self, *, within: float = READY_WITHIN) -> None:
-        """Until `/readyz` answers 200. AssertionError, with the log, when it ends instead or takes too long."""
+        """Until every worker is up and `/readyz` answers 200. AssertionError, with the log, if that takes too long."""
+
+        def is_ready() -> bool:
+            up = self.log.count("Application startup complete")
+            return self.process.poll() is not None or (up >= self._workers and backend.is_ready())
+
         with self.backend() as backend:
-            became = wait_for(lambda: self.process.poll() is not None or backend.is_ready(), within=within)
+            became = wait_for(is_ready, within=within)
         assert became, f"not ready within {within} s:\n{self.log}"
         assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log}"
 
@@ -239,7 +244,8 @@ def serve(
     environment |= {f"CONSENT_PROXY_{name}": str(value) for name, value in given.items() if value is not None}
     command: list[str | Path] = [COMMAND, "serve", "--port", str(port), "--workers", str(workers)]
     with tempfile.TemporaryDirectory(prefix="cp-served-") as folder, _started(command, environment, folder) as process:
-        served = Served(process, url=f"http://127.0.0.1:{port}", key=ADMIN_KEY, log_file=Path(folder) / "log")
+        url, log_file = f"http://127.0.0.1:{port}", Path(folder) / "log"
+        served = Served(process, url=url, key=ADMIN_KEY, log_file=log_file, workers=workers)
         try:
             if ready:
                 served.wait_until_ready()

@@ -106,7 +106,8 @@ def test_transfers_are_counted_by_outcome_and_by_what_was_dropped() -> None:
     dropped = {"path": "device", "reason": "not-listed"}
     lines = [
         {"outcome": {"state": "delivered"}, "fields_dropped": [dropped]},
+        {"outcome": {"state": "delivered"}, "fields_dropped": [{"path": "~", "reason": "more"}, dropped]},
         {"outcome": {"state": "indeterminate"}, "fields_dropped": []},
     ]
     record = count_transfers(json.dumps(line) for line in lines)
-    assert (record.transfers, record.outcomes["delivered"], record.narrowed) == (2, 1, 1)
+    assert (record.transfers, record.outcomes["delivered"], record.narrowed) == (3, 2, 2)

@@ -39,6 +39,7 @@ from tests.served import (
     wait_for,
     withdrawal,
 )
+from tests.system.held_provider import HeldProvider
 from tests.system.rows import ask_database
 
 PERSON = "person-1"
@@ -176,6 +177,25 @@ def check_wire_and_record(backend: Backend, database: LedgerDatabase, sandbox: S
     assert arrived <= records.keys()
     assert {records[digest] for digest in arrived} == {"delivered"}
     assert {state for digest, state in records.items() if digest not in arrived} <= {"not-delivered"}
+
+
+def test_an_outcome_that_comes_while_the_database_is_away_is_written_when_it_is_back(
+    mortal: Cluster, database: LedgerDatabase
+) -> None:
+    with HeldProvider() as provider, serve(database_url=database.service_url, settings=provider.settings) as served:
+        with served.backend() as backend, ThreadPoolExecutor(1) as pool:
+            backend.publish_shipped()
+            backend.grant(PERSON)
+            waiting = pool.submit(_one_more, served, "a fox", MODEL)
+            provider.wait_for("a fox")
+            kill_postgres(mortal)
+            provider.let_go()
+            check_load_answer(waiting.result())
+            check_nothing_begun(backend.fal_run(PERSON, "another fox"))
+            assert mortal.ensure_running()
+            served.wait_until_ready()
+            assert wait_for(lambda: _states(backend) == ["delivered"], within=15), served.log
+        assert provider.prompts == ["a fox"]
 
 
 async def test_a_commit_whose_answer_was_lost_sends_nothing(database: LedgerDatabase, sandbox: Sandbox) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from consent_proxy.api import (
     check,
@@ -31,6 +32,7 @@ from consent_proxy.api import (
     transfers,
 )
 from consent_proxy.api.problems import Problem, problem_document
+from consent_proxy.api.surface import Surface
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
 from consent_proxy.domain.refusals import Reason
 
@@ -41,12 +43,28 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
+class Application(FastAPI):
+    """FastAPI with the provider surfaces before its middleware and router: they carry the traffic and need neither."""
+
+    surfaces: Mapping[str, Surface] = {fal.PREFIX: fal.surface(), replicate.PREFIX: replicate.surface()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a provider's call to its surface, and everything else on."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            for prefix, surface in self.surfaces.items():
+                if path.startswith(prefix):
+                    below = {**scope, "app": self, "path_params": {"path": path.removeprefix(prefix)}}
+                    return await surface(below, receive, send)
+        return await super().__call__(scope, receive, send)
+
+
 def create_app(lifespan: Lifespan | None = None) -> FastAPI:
     """Build the application. ``app.state.services`` has to be set, by the lifespan, before a request is served.
 
     Without a lifespan it serves nothing and describes everything: settings and database are not needed for OpenAPI.
     """
-    app = FastAPI(
+    app = Application(
         title="consent-proxy",
         version=API_VERSION,
         summary="Nothing leaves for an AI platform without a standing consent, a contract and a record.",
@@ -56,8 +74,7 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         openapi_url="/openapi.json",
         responses=control_openapi.RESPONSES,
     )
-    for surface in (fal, replicate, outputs):
-        app.router.routes.extend(surface.routes())
+    app.router.routes.extend(outputs.routes())
     for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, receipts, health):
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):

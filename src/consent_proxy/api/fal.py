@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.routing import BaseRoute, Route
-
 from consent_proxy.api import fal_shapes
 from consent_proxy.api.fal_paths import QueuePath, read_call, read_queue_path, wants_logs
 from consent_proxy.api.problems import Problem, problem_of
@@ -31,6 +29,9 @@ from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Job
 
 _STREAM_ENDINGS = ("/stream", "/realtime")
+#: Where this surface begins.
+PREFIX = "/fal/"
+
 _NOT_OFFERED = {
     "rest": "uploads and tokens are not offered yet: send no media, and use this service's credential as it is",
     "cdn": "uploads are not offered yet: send no media",
@@ -39,9 +40,9 @@ _NOT_OFFERED = {
 }
 
 
-def routes() -> list[BaseRoute]:
-    """The surface's one route; it finds its own way below it."""
-    return [Route("/fal/{path:path}", endpoint=Surface(_Fal), name="fal", include_in_schema=False)]
+def surface() -> Surface:
+    """The application behind ``PREFIX``; it finds its own way below it and answers every error itself."""
+    return Surface(_Fal)
 
 
 def openapi_paths() -> dict[str, dict[str, Any]]:

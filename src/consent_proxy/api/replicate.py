@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.routing import BaseRoute, Route
-
 from consent_proxy.api import replicate_shapes
 from consent_proxy.api.problems import Problem, problem_of
 from consent_proxy.api.replicate_bodies import read_prediction, wait_seconds
@@ -32,6 +30,9 @@ from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Answered, Job, ProviderCall
 
+#: Where this surface begins.
+PREFIX = "/replicate/"
+
 _NOT_OFFERED = {
     "account": "the account is the operator's: it is not shown",
     "collections": "collections are not offered yet",
@@ -49,9 +50,9 @@ _NOT_OFFERED = {
 Aim = Callable[[SubjectRequest, Mapping[str, Json]], Awaitable[Target]]
 
 
-def routes() -> list[BaseRoute]:
-    """The surface's one route; it finds its own way below it."""
-    return [Route("/replicate/{path:path}", endpoint=Surface(_Replicate), name="replicate", include_in_schema=False)]
+def surface() -> Surface:
+    """The application behind ``PREFIX``; it finds its own way below it and answers every error itself."""
+    return Surface(_Replicate)
 
 
 def openapi_paths() -> dict[str, dict[str, Any]]:

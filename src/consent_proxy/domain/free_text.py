@@ -27,6 +27,8 @@ _UNSEEN_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _LINE_BREAKS = frozenset("\t\n\r")
 
 _COLONS = (":", "%3a", "&#", "&colon;")
+_SLASHES = ("/", "\\", "%2f", "%5c", "&#", "&sol;")
+_WRAPPING_SCHEMES = ("blob", "filesystem", "jar", "view-source")
 _COLON = r"(?::|%3a|&\#0*+58;?|&\#x0*+3a;?|&colon;)"
 _SLASH = r"(?:[/\\]|%2f|%5c|&\#0*+47;?|&\#x0*+2f;?|&sol;)"
 _ALONE = r"(?<![a-z0-9])"
@@ -39,7 +41,7 @@ _DATA_URI = re.compile(rf"{_ALONE}data\s*+{_COLON}\s*+(?:(?:{_MEDIA_TYPES})\s*+{
 _DATA_URI_OF_ANY_TYPE = re.compile(rf"""{_ALONE}data{_COLON}[^\s"',]{{0,100}}+,""")
 _FILE_URL = re.compile(
     rf"""{_ALONE}(?:file|ftps?|sftp|s3[an]?|gs|gcs|hf|ipfs|ipns)\s*+{_COLON}\s*+{_SLASH}
-    | {_ALONE}(?:blob|filesystem|jar|view-source){_COLON}(?:https?|file)""",
+    | {_ALONE}(?:{"|".join(_WRAPPING_SCHEMES)}){_COLON}(?:https?|file)""",
     re.VERBOSE,
 )
 _URL_OF_ANY_SCHEME = re.compile(rf"{_ALONE}(?!https?\b)[a-z][a-z0-9+.-]{{0,30}}+{_COLON}{_SLASH}{{2}}")
@@ -123,6 +125,8 @@ def _holds_a_file_url(skeleton: str) -> bool:
     if any(host in joined for host in _BUCKET_HOSTS):
         return True
     if not any(colon in joined for colon in _COLONS):
+        return False
+    if not any(part in joined for part in (*_SLASHES, *_WRAPPING_SCHEMES)):
         return False
     return any(map(_FILE_URL.search, (skeleton, joined))) or bool(_URL_OF_ANY_SCHEME.search(skeleton))
 

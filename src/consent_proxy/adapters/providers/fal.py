@@ -10,7 +10,7 @@ import httpx
 
 from consent_proxy.adapters.http import Outbound, Timeouts
 from consent_proxy.adapters.providers.outputs import OutputHosts, open_stream
-from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, provider_id
+from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, endpoint, provider_id
 from consent_proxy.application.ports.providers import OutputStream
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.manifests import Manifest
@@ -102,7 +102,7 @@ class FalProvider:
         reply = await ask(
             self._outbound,
             "POST",
-            f"{self._origins[call.operation].scheme}://{dispatch.host}{dispatch.path}{_query(call)}",
+            endpoint(f"{self._origins[call.operation].scheme}://{dispatch.host}{dispatch.path}{_query(call)}"),
             headers=[
                 *self._headers.items(),
                 ("content-type", "application/json"),

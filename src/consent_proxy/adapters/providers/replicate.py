@@ -11,7 +11,7 @@ import httpx
 
 from consent_proxy.adapters.http import Outbound, Timeouts
 from consent_proxy.adapters.providers.outputs import OutputHosts, open_stream
-from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, provider_id
+from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, endpoint, provider_id
 from consent_proxy.application.ports.providers import OutputStream
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MinimisedPayload
@@ -96,7 +96,7 @@ class ReplicateProvider:
         reply = await ask(
             self._outbound,
             "POST",
-            f"{self._scheme}://{dispatch.host}{dispatch.path}",
+            endpoint(f"{self._scheme}://{dispatch.host}{dispatch.path}"),
             headers=[
                 *self._headers.items(),
                 ("content-type", "application/json"),

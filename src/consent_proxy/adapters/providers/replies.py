@@ -5,8 +5,8 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Never
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -52,10 +52,16 @@ class Reply:
         )
 
 
+@lru_cache(maxsize=1024)
+def endpoint(url: str) -> httpx.URL:
+    """The URL of an endpoint, parsed once: endpoints are few, and no subject's data is part of one."""
+    return httpx.URL(url)
+
+
 async def ask(
     outbound: Outbound,
     method: str,
-    url: str,
+    url: str | httpx.URL,
     *,
     headers: Headers,
     timeout: Timeouts,
@@ -71,7 +77,7 @@ async def ask(
         return unanswered(error)
     reply = await _read(response)
     if isinstance(reply, Reply) and reply.problem is Reason.PROVIDER_REFUSED:
-        logger.warning("%s refused a request with status %d", urlsplit(url).hostname, reply.status)
+        logger.warning("%s refused a request with status %d", httpx.URL(url).host, reply.status)
     return reply
 
 

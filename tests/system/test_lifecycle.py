@@ -177,12 +177,31 @@ def test_the_demo_costs_nothing_and_leaves_nothing_but_pictures(data_dir: Path) 
     assert list(temporary.iterdir()) == []
 
 
-def test_a_demo_that_is_stopped_leaves_nothing_running(data_dir: Path) -> None:
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("consent-proxy-demo-*/postgres/staging/*", id="while-the-database-is-made"),
+        pytest.param("consent-proxy-demo-*/postgres/cluster/postmaster.pid", id="while-the-database-starts"),
+        pytest.param("consent-proxy-demo-*/admin-key", id="while-the-proxy-starts"),
+        pytest.param("told", id="while-the-story-is-told"),
+    ],
+)
+def test_a_demo_that_is_stopped_leaves_nothing_running(data_dir: Path, moment: str) -> None:
     environment = {**os.environ, "CONSENT_PROXY_DATA_DIR": str(data_dir), "TMPDIR": str(data_dir)}
-    process = subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with process:
-        assert wait_for(lambda: len(_processes_of(data_dir)) > 0, within=30)
+    told = data_dir / "told"
+    with (
+        told.open("wb") as story,
+        subprocess.Popen([COMMAND, "demo"], env=environment, stdout=story, stderr=subprocess.PIPE) as process,
+    ):
+        assert wait_for(lambda: _has_come(data_dir, moment), within=60, every=0.005)
         process.terminate()
-        assert process.wait(40) == 128 + signal.SIGTERM
+        _, said = process.communicate(timeout=40)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said == b""
     assert _processes_of(data_dir) == []
-    assert [path.name for path in data_dir.iterdir()] == ["demo"]
+    assert {path.name for path in data_dir.iterdir()} == {"demo", "told"}
+
+
+def _has_come(data_dir: Path, moment: str) -> bool:
+    """Whether the file is there; of the story, whether its first step is told."""
+    return b"\n1. " in (data_dir / "told").read_bytes() if moment == "told" else any(data_dir.glob(moment))

@@ -20,6 +20,7 @@ NAMES_SHOWN = 64
 
 _PART = r"(?:[A-Za-z_][A-Za-z0-9_]{0,39}(?:\[\])?|~)"
 _NAME = re.compile(rf"{_PART}(?:\.{_PART}){{0,7}}")
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _URL = re.compile(r"https?://[^\s/?#]+[^ ]*", re.IGNORECASE)
 
 
@@ -106,6 +107,6 @@ async def send_reply(send: Send, reply: Reply) -> None:
 
 def _encode(body: Json) -> bytes:
     try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return _COMPACT.encode(body).encode()
     except UnicodeEncodeError:  # a provider wrote half of a surrogate pair: it stays an escape
         return json.dumps(body, separators=(",", ":")).encode()

@@ -10,6 +10,7 @@ import click
 from consent_proxy.bootstrap import StartError, data_dir
 from consent_proxy.cli.exits import Finding, Unavailable
 from consent_proxy.cli.output import print_rows
+from consent_proxy.cli.signals import ended_by_sigterm
 from consent_proxy.cli.stage import Stage, set_stage
 from consent_proxy.sandbox.wire import Role
 from consent_proxy.sdk import fal_client, replicate_client
@@ -34,7 +35,7 @@ def demo() -> None:
     pictures = data_dir(Settings()) / "demo"
     pictures.mkdir(parents=True, exist_ok=True)
     click.echo("Starting a Postgres, the proxy, and local stand-ins for fal and Replicate …")
-    with tempfile.TemporaryDirectory(prefix="consent-proxy-demo-") as folder:
+    with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="consent-proxy-demo-") as folder:
         try:
             with set_stage(Path(folder)) as stage:
                 _Story(stage, pictures).tell()

@@ -9,6 +9,11 @@ from types import FrameType
 ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
 
+def stopping() -> None:
+    """From here on everything ends anyway: SIGTERM interrupts nothing more. For the main thread."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @contextmanager
 def ended_by_sigterm(*, status: int = ENDED_BY_SIGTERM) -> Iterator[None]:
     """Inside, SIGTERM raises ``SystemExit`` with that status; a second one does not interrupt what the first began.
@@ -17,7 +22,7 @@ def ended_by_sigterm(*, status: int = ENDED_BY_SIGTERM) -> Iterator[None]:
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stopping()
         raise SystemExit(status)
 
     previous = signal.signal(signal.SIGTERM, end)

@@ -17,7 +17,7 @@ import uvicorn
 
 from consent_proxy.bootstrap import create_service, open_store, publish_shipped
 from consent_proxy.cli.serve import served_settings, stand_in_environment
-from consent_proxy.cli.signals import ended_by_sigterm
+from consent_proxy.cli.signals import stopping
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.settings import Settings
 
@@ -59,7 +59,7 @@ class Stage:
 def set_stage(folder: Path) -> Iterator[Stage]:
     """Everything up on loopback, with its data in a folder; whatever credentials the shell holds are ignored."""
     _forget_credentials()
-    with ended_by_sigterm(), Sandbox() as sandbox:
+    with Sandbox() as sandbox:
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
         overrides = stand_in_environment(sandbox, frozenset({"fal", "replicate"}))
@@ -88,13 +88,14 @@ def _served(settings: Settings, port: int) -> Iterator[None]:
     thread = threading.Thread(target=server.run, name="proxy", daemon=True)
     thread.start()
     deadline = time.monotonic() + START_WITHIN
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the proxy did not start; its message stands above")
-        time.sleep(0.02)
     try:
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("the proxy did not start; its message stands above")
+            time.sleep(0.02)
         yield
     finally:
+        stopping()
         server.should_exit = True
         thread.join(START_WITHIN)
 

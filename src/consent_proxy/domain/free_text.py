@@ -29,6 +29,8 @@ _LINE_BREAKS = frozenset("\t\n\r")
 _COLONS = (":", "%3a", "&#", "&colon;")
 _SLASHES = ("/", "\\", "%2f", "%5c", "&#", "&sol;")
 _WRAPPING_SCHEMES = ("blob", "filesystem", "jar", "view-source")
+#: Without any of these no search for the address of a file finds one.
+_PARTS_OF_A_FILE_URL = (*_SLASHES, *_WRAPPING_SCHEMES)
 _COLON = r"(?::|%3a|&\#0*+58;?|&\#x0*+3a;?|&colon;)"
 _SLASH = r"(?:[/\\]|%2f|%5c|&\#0*+47;?|&\#x0*+2f;?|&sol;)"
 _ALONE = r"(?<![a-z0-9])"
@@ -75,11 +77,12 @@ def fault_of_text(text: str, *, max_bytes: int, urls_allowed: bool = False) -> s
     if _CONTROL.search(text):
         return "has a control character in it"
     skeleton = _skeleton(text)
-    if _holds_a_data_uri(skeleton):
+    joined = _joined(skeleton)
+    if _holds_a_data_uri(skeleton, joined):
         return "has a data URI in it: media cannot be sent inside a text"
-    if _holds_a_file_url(skeleton):
+    if _holds_a_file_url(skeleton, joined):
         return "has the address of a file or a bucket in it"
-    if not urls_allowed and _holds_a_web_address(skeleton):
+    if not urls_allowed and _holds_a_web_address(skeleton, joined):
         return "has a web address in it, which this field does not take"
     if _holds_a_file(skeleton):
         return "has a long run of base64 in it: media cannot be sent inside a text"
@@ -113,26 +116,23 @@ def _is_unseen(character: str) -> bool:
 # come first because most texts fail them, and they cost a hundredth of a search.
 
 
-def _holds_a_data_uri(skeleton: str) -> bool:
-    joined = _joined(skeleton)
+def _holds_a_data_uri(skeleton: str, joined: str) -> bool:
     if "data" not in joined and "base64" not in joined:
         return False
     return any(map(_DATA_URI.search, (skeleton, joined))) or bool(_DATA_URI_OF_ANY_TYPE.search(skeleton))
 
 
-def _holds_a_file_url(skeleton: str) -> bool:
-    joined = _joined(skeleton)
+def _holds_a_file_url(skeleton: str, joined: str) -> bool:
     if any(host in joined for host in _BUCKET_HOSTS):
         return True
     if not any(colon in joined for colon in _COLONS):
         return False
-    if not any(part in joined for part in (*_SLASHES, *_WRAPPING_SCHEMES)):
+    if not any(part in joined for part in _PARTS_OF_A_FILE_URL):
         return False
     return any(map(_FILE_URL.search, (skeleton, joined))) or bool(_URL_OF_ANY_SCHEME.search(skeleton))
 
 
-def _holds_a_web_address(skeleton: str) -> bool:
-    joined = _joined(skeleton)
+def _holds_a_web_address(skeleton: str, joined: str) -> bool:
     if "http" in joined and (
         any(map(_HTTP_URL.search, (skeleton, joined))) or _HTTP_URL_WITHOUT_SLASHES.search(skeleton)
     ):
@@ -147,7 +147,7 @@ def _joined(skeleton: str) -> str:
 
 def _holds_a_file(skeleton: str) -> bool:
     """Whether runs of the base64 alphabet, on one line or on lines that follow each other, are long."""
-    if all(len(word) < _LINE_OF_RUN for word in skeleton.split()):
+    if max(map(len, skeleton.split()), default=0) < _LINE_OF_RUN:
         return False
     length, letters, end = 0, 0, 0
     for match in _RUN.finditer(skeleton):

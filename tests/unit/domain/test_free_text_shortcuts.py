@@ -36,4 +36,4 @@ def test_no_address_is_missed_for_want_of_a_slash(skeleton: str) -> None:
     found = any(map(free_text._FILE_URL.search, (skeleton, joined))) or bool(
         free_text._URL_OF_ANY_SCHEME.search(skeleton)
     )
-    assert free_text._holds_a_file_url(skeleton) == found
+    assert free_text._holds_a_file_url(skeleton, joined) == found

@@ -23,6 +23,7 @@ REPLY_LIMIT = 32 * 1024 * 1024
 #: How deep a reply's arrays and objects may nest.
 MAX_DEPTH = 100
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _PROVIDER_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}")
 # About our account, or about the provider itself. The caller can do nothing with these, and an SDK would send again
 # on some of them.
@@ -101,7 +102,7 @@ def provider_id(value: object) -> str | None:
 
 def compact_json(value: Json) -> bytes:
     """The bytes of a request's body. Raises ``ValueError`` for NaN and for lone surrogates."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _COMPACT.encode(value).encode()
 
 
 def strings(value: Json) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 import os
 import pwd
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -37,9 +39,15 @@ class Account:
     def run(
         self, command: Sequence[str | Path], *, inherited: Sequence[int] = ()
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end; stdout and stderr come back as one text."""
+        """Run a command to its end; stdout and stderr come back as one text. Whoever interrupts us ends it too."""
         process = self.spawn(command, output=subprocess.PIPE, inherited=inherited)
-        text, _ = process.communicate()
+        try:
+            text, _ = process.communicate()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()  # to the end of the output, so until the last of the command's own children is gone
+            raise
         return subprocess.CompletedProcess(command, process.returncode, text)
 
     def spawn(

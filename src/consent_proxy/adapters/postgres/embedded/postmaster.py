@@ -118,7 +118,11 @@ def start_postmaster(
         begins_at = log.seek(0, os.SEEK_END)
         process = account.spawn(command, output=log.fileno(), inherited=[serving])
     _children[process.pid] = (os.getpid(), process)
-    _await_ready(folder, process, begins_at)
+    try:
+        _await_ready(folder, process, begins_at)
+    except BaseException:
+        _quit(process)  # whoever interrupts us before the pid file is there would otherwise leave it behind
+        raise
 
 
 def stop_postmaster(folder: DataFolder) -> None:
@@ -141,9 +145,7 @@ def _await_ready(folder: DataFolder, process: "subprocess.Popen[str]", log_begin
     in_time = _wait_until(lambda: is_ready() or process.poll() is not None, within=READY_WITHIN)
     if process.poll() is None and in_time:
         return
-    if process.poll() is None:
-        process.send_signal(signal.SIGQUIT)
-        _wait_until(lambda: process.poll() is not None, within=STOPPED_WITHIN)
+    _quit(process)
     with folder.log.open(errors="replace") as log:
         log.seek(log_begins_at)
         said = log.read()[-2000:].strip()
@@ -152,6 +154,12 @@ def _await_ready(folder: DataFolder, process: "subprocess.Popen[str]", log_begin
     raise (ServerKilledError if was_killed else EmbeddedPostgresError)(
         f"The server on {folder.cluster} {ended}. Its log, {folder.log}, says: {said}"
     )
+
+
+def _quit(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT)
+        _wait_until(lambda: process.poll() is not None, within=STOPPED_WITHIN)
 
 
 def _is_alive(pid: int) -> bool:

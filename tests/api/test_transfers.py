@@ -151,6 +151,9 @@ WRONG_FILTERS: list[dict[str, str]] = [
     {"from": "yesterday"},
     {"from": "2026-11-01T00:00:00"},
     {"subject_ref": "mia"},
+    {"subject": "mia"},
+    {"recipients": "fal"},
+    {"mia@example.com": ""},
 ]
 WRONG_PLACES: list[dict[str, str]] = [
     {"limit": "0"},

@@ -1,11 +1,17 @@
 """How a command ends: the exit codes, and the errors that become one readable line."""
 
 import asyncio
-from collections.abc import Coroutine
+import errno
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
 
+from consent_proxy.application.ports.desk import DeskAway, DeskRefused
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.bootstrap import StartError
 
@@ -15,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class Unavailable(click.ClickException):
-    """Something the command needs is not there; the message says what to do. Exit code 2."""
+    """Something the command needs is not there, or not as it should be; the message says what to do. Exit code 2."""
 
     exit_code = UNAVAILABLE
 
@@ -27,10 +33,34 @@ class Finding(click.ClickException):
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a command's asynchronous part; a database that is away is told in one line."""
+    """Run a command's asynchronous part; a no, and a service or database that is away, are told in one line."""
     try:
         return asyncio.run(work)
     except LedgerUnavailable:
         raise Unavailable("the database does not answer: start it, or correct CONSENT_PROXY_DATABASE_URL") from None
-    except StartError as error:
+    except (StartError, DeskAway) as error:
         raise Unavailable(str(error)) from None
+    except DeskRefused as error:
+        raise Finding(str(error)) from None
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Settings that cannot be are told by name, and what the machine refuses by its own words; exit code 2."""
+    try:
+        yield
+    except ValidationError as error:
+        raise Unavailable("; ".join(map(_setting, error.errors(include_input=False, include_url=False)))) from None
+    except SettingsError as error:
+        message = f'a setting is not what it has to be, for a list a JSON list such as ["a"]: {error}'
+        raise Unavailable(message) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read our output has enough: click ends quietly
+            raise
+        raise Unavailable(f"this machine refused: {error.strerror or type(error).__name__}") from None
+
+
+def _setting(found: ErrorDetails) -> str:
+    name = "__".join(str(part) for part in found["loc"]).upper()
+    message = found["msg"].removeprefix("Value error, ")
+    return f"CONSENT_PROXY_{name}: {message}" if name else message

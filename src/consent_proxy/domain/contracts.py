@@ -19,7 +19,10 @@ class SubProcessor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """One version as it was put. The period is from ``valid_from`` to before ``valid_until``, or open; UTC."""
+    """One version as it was put. The period is from ``valid_from`` to before ``valid_until``, or open; UTC.
+
+    ``ended_by`` is the caller that ended it before its time, where that was written down.
+    """
 
     id: UUID
     recipient: str
@@ -36,6 +39,7 @@ class Contract:
     valid_until: datetime | None
     put_at: datetime
     ended_at: datetime | None = None
+    ended_by: str | None = None
 
     @property
     def ends_at(self) -> datetime | None:

@@ -35,9 +35,7 @@ class FakeRulebook:
 
     async def end_contract(self, recipient: str, *, at: datetime, by: str) -> bool:
         ended = tuple(
-            replace(known, ended_at=at, ended_by=by)
-            if known.recipient == recipient and (known.ended_at is None or known.ended_at > at)
-            else known
+            replace(known, ended_at=min(known.ended_at or at, at)) if known.recipient == recipient else known
             for known in self.rules.contracts
         )
         self._change(contracts=ended)

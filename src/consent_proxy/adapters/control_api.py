@@ -23,6 +23,8 @@ _ASKED = Timeouts(connect=10, read=60, total=120)
 #: The first record of an export may take the database a sort.
 _STREAMED = Timeouts(connect=10, read=600, total=None)
 _LONGEST_REASON = 500
+#: What consent-proxy says of a path it does not have, such as one below an address that is not its own.
+_NOWHERE = "there is nothing at this address"
 _KEY = re.compile(r"[!-~]{1,4096}")
 
 Parameters = Sequence[tuple[str, str]]
@@ -190,7 +192,9 @@ def _object(content: bytes) -> dict[str, Any] | None:
 
 
 def _is_problem(content: Mapping[str, Any]) -> bool:
-    return isinstance(content.get("detail"), str) and isinstance(content.get("reason"), str)
+    """Whether it is one of the API's own, about what was asked: a path that leads nowhere is told like a stranger."""
+    detail, reason = content.get("detail"), content.get("reason")
+    return isinstance(detail, str) and isinstance(reason, str) and _NOWHERE not in detail
 
 
 def _one_line(text: str) -> str:

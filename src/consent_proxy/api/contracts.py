@@ -81,6 +81,5 @@ def _shown(contract: Contract, *, at: datetime) -> dict[str, Any]:
         **contract_to_document(contract),
         "put_at": contract.put_at.isoformat(),
         "ended_at": contract.ended_at.isoformat() if contract.ended_at is not None else None,
-        "ended_by": contract.ended_by,
         "in_period": contract.in_force_at(at),
     }

@@ -2,13 +2,14 @@
 
 import re
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from consent_proxy.api.schemas import Country, Label, Moment, Name
+from consent_proxy.api.schemas import Country, Label, LocaleTag, Moment, Name
 from consent_proxy.domain.subjects import MAX_IDENTIFIER_BYTES, SubjectIdentifier, SubjectInvalid, identifier_from_text
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -31,6 +32,17 @@ class Shaped(click.ParamType[str]):
         return text
 
 
+class OneOf(click.Choice[str]):
+    """One of a closed list of texts. click would take an enum's names for its values."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        super().__init__([str(value) for value in values])
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+        """One line, as all that goes wrong."""
+        return f"Choose from {', '.join(self.choices)}."
+
+
 class MomentOrDate(click.ParamType[datetime]):
     """A moment with its offset, or a date, which begins at 00:00 UTC."""
 
@@ -51,6 +63,7 @@ class MomentOrDate(click.ParamType[datetime]):
 NAME = Shaped("name", shape=Name, told="a name: small letters, digits, '.', '_' and '-', at most 64")
 LABEL = Shaped("label", shape=Label, told="an id: letters, digits, blanks and . _ : / # -, at most 200")
 COUNTRY = Shaped("country", shape=Country, told="a country: two capital letters, as in US")
+LOCALE = Shaped("locale", shape=LocaleTag, told="a language as BCP 47 has it, as in en or pt-BR")
 MOMENT = MomentOrDate()
 
 

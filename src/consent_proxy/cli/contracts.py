@@ -16,7 +16,7 @@ from consent_proxy.domain.documents import contract_to_document
 
 COLUMNS = (
     *("recipient", "in_force", "reference", "purposes", "countries"),
-    *("valid_from", "valid_until", "ended_at", "ended_by"),
+    *("valid_from", "valid_until", "ended_at"),
 )
 
 
@@ -51,7 +51,7 @@ def list_all(*, as_json: bool, at: Remote | None) -> None:
         print_json(rows)
         return
     empty = "There are no contracts yet, so the door is shut: consent-proxy contracts put --help"
-    print_rows(rows, columns=COLUMNS, cut=("reference", "purposes", "countries", "ended_by"), empty=empty)
+    print_rows(rows, columns=COLUMNS, cut=("reference", "purposes", "countries"), empty=empty)
 
 
 @contracts.command()
@@ -80,5 +80,4 @@ def _shown(known: ListedContract) -> dict[str, Any]:
         "valid_until": contract.valid_until,
         "put_at": contract.put_at,
         "ended_at": contract.ended_at,
-        "ended_by": contract.ended_by,
     }

@@ -8,6 +8,7 @@ import click
 from consent_proxy.api.schemas import DisclosureIn
 from consent_proxy.application.ports.rules import VersionTaken
 from consent_proxy.application.show_disclosure import show_disclosure
+from consent_proxy.cli.arguments import LOCALE
 from consent_proxy.cli.desks import Remote, ask, at_desk
 from consent_proxy.cli.exits import Finding
 from consent_proxy.cli.files import DOCUMENT, read_document
@@ -71,7 +72,7 @@ def list_all(*, as_json: bool, at: Remote | None) -> None:
 
 @disclosures.command()
 @click.argument("version", required=False, help="The version to show.  [default: the one in force]")
-@click.option("--locale", help="The language to show, as BCP 47 has it (pt-BR).  [default: en]")
+@click.option("--locale", type=LOCALE, help="The language to show, as BCP 47 has it (pt-BR).  [default: en]")
 @click.option("--json", "as_json", is_flag=True, help="Print the document as it was published, in every language.")
 @at_desk
 def show(version: str | None, locale: str | None, *, as_json: bool, at: Remote | None) -> None:

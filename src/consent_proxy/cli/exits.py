@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
+from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.application.ports.desk import DeskAway, DeskRefused
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.bootstrap import StartError
@@ -33,22 +33,22 @@ class Finding(click.ClickException):
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a command's asynchronous part; a no, and a service or database that is away, are told in one line."""
-    try:
+    """Run a command's asynchronous part."""
+    with told_in_one_line():
         return asyncio.run(work)
-    except LedgerUnavailable:
-        raise Unavailable("the database does not answer: start it, or correct CONSENT_PROXY_DATABASE_URL") from None
-    except (StartError, DeskAway) as error:
-        raise Unavailable(str(error)) from None
-    except DeskRefused as error:
-        raise Finding(str(error)) from None
 
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Settings that cannot be are told by name, and what the machine refuses by its own words; exit code 2."""
+    """What a command could not do: a no is exit code 1; what is away, or set up wrongly, is 2. Never a traceback."""
     try:
         yield
+    except DeskRefused as error:
+        raise Finding(str(error)) from None
+    except (StartError, DeskAway, ManifestFileInvalid) as error:
+        raise Unavailable(str(error)) from None
+    except LedgerUnavailable:
+        raise Unavailable("the database does not answer: start it, or correct CONSENT_PROXY_DATABASE_URL") from None
     except ValidationError as error:
         raise Unavailable("; ".join(map(_setting, error.errors(include_input=False, include_url=False)))) from None
     except SettingsError as error:
@@ -57,10 +57,11 @@ def told_in_one_line() -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EPIPE:  # whoever read our output has enough: click ends quietly
             raise
-        raise Unavailable(f"this machine refused: {error.strerror or type(error).__name__}") from None
+        what = f"{error.filename}: " if error.filename is not None else "this machine refused: "
+        raise Unavailable(f"{what}{error.strerror or type(error).__name__}") from None
 
 
-def _setting(found: ErrorDetails) -> str:
+def _setting(found: Any) -> str:
     name = "__".join(str(part) for part in found["loc"]).upper()
-    message = found["msg"].removeprefix("Value error, ")
+    message = str(found["msg"]).removeprefix("Value error, ")
     return f"CONSENT_PROXY_{name}: {message}" if name else message

@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import parse_json
@@ -49,9 +48,9 @@ def _faults(error: ValidationError) -> str:
     return told + (f"; and {len(found) - _FAULTS_TOLD} more" if len(found) > _FAULTS_TOLD else "")
 
 
-def _fault(found: ErrorDetails) -> str:
+def _fault(found: Any) -> str:
     place = ".".join(str(part) for part in found["loc"]) or "the document"
-    return f"{printable(place)}: {found['msg'].removeprefix('Value error, ')}"
+    return f"{printable(place)}: {str(found['msg']).removeprefix('Value error, ')}"
 
 
 @contextmanager

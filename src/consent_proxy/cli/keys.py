@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from consent_proxy.application.ports.desk import ListedKey
-from consent_proxy.cli.arguments import NAME
+from consent_proxy.cli.arguments import NAME, OneOf
 from consent_proxy.cli.desks import Remote, ask, at_desk
 from consent_proxy.cli.exits import Finding
 from consent_proxy.cli.output import examples, json_option, print_json, print_rows
@@ -41,7 +41,7 @@ def keys() -> None:
     "roles",
     multiple=True,
     required=True,
-    type=click.Choice([role.value for role in Role]),
+    type=OneOf(Role),
     help="What it opens; may repeat. gateway: sending, media, subject tokens. consent: disclosures, decisions,"
     " withdrawals. auditor: the record. privacy: the access log. admin: disclosures, contracts, keys.",
 )

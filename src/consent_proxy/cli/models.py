@@ -6,9 +6,10 @@ import click
 
 from consent_proxy.api.models import manifest_document
 from consent_proxy.bootstrap import open_manifests
+from consent_proxy.cli.arguments import LABEL, NAME
 from consent_proxy.cli.desks import Remote, at_desk, open_remote_desk
 from consent_proxy.cli.exits import Finding, Unavailable, run
-from consent_proxy.cli.output import examples, json_option, print_json, print_rows, printable
+from consent_proxy.cli.output import examples, json_option, print_json, print_rows
 from consent_proxy.settings import Settings
 
 
@@ -18,7 +19,7 @@ def models() -> None:
 
 
 @models.command(name="list")
-@click.option("--provider", help="Only this provider's (fal, replicate).")
+@click.option("--provider", type=NAME, help="Only this provider's (fal, replicate).")
 @json_option
 @at_desk
 def list_all(provider: str | None, *, as_json: bool, at: Remote | None) -> None:
@@ -33,14 +34,14 @@ def list_all(provider: str | None, *, as_json: bool, at: Remote | None) -> None:
 
 
 @models.command(epilog=examples("consent-proxy models show fal-ai/flux/schnell"))
-@click.argument("model", help="The model's id, as models list shows it.")
+@click.argument("model", type=LABEL, help="The model's id, as models list shows it.")
 @json_option
 @at_desk
 def show(model: str, *, as_json: bool, at: Remote | None) -> None:
     """Show what may be sent to MODEL, field by field."""
     found = _manifests(at, model=model)
     if not found:
-        raise Finding(f"no manifest names '{printable(model)}': see consent-proxy models list")
+        raise Finding(f"no manifest names '{model}': see consent-proxy models list")
     for document in found:
         if as_json:
             print_json(document)

@@ -8,7 +8,7 @@ import click
 
 from consent_proxy.api.listing import PageParameters
 from consent_proxy.application.ports.records import TransferQuery
-from consent_proxy.cli.arguments import COUNTRY, LABEL, MOMENT, NAME, read_subject
+from consent_proxy.cli.arguments import COUNTRY, LABEL, MOMENT, NAME, OneOf, read_subject
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectKind, SubjectRef
@@ -19,12 +19,12 @@ FILTERS: Mapping[str, tuple[Any, str]] = {
     "recipient": (NAME, "what went to this recipient, a legal entity's id"),
     "provider": (NAME, "what went through this provider (fal, replicate)"),
     "model": (LABEL, "what this model was asked"),
-    "purpose": (click.Choice(list(Purpose)), f"this purpose: {', '.join(Purpose)}"),
-    "category": (click.Choice(list(DataCategory)), "what carried this kind of data, such as prompt or photo"),
+    "purpose": (OneOf(Purpose), f"this purpose: {', '.join(Purpose)}"),
+    "category": (OneOf(DataCategory), "what carried this kind of data, such as prompt or photo"),
     "caller": (NAME, "what this caller asked for"),
-    "kind": (click.Choice(["transfer", "refusal", "delivery"]), "this kind of record: transfer, refusal, delivery"),
-    "reason": (click.Choice(list(Reason)), "refusals for this reason, such as consent-declined"),
-    "outcome": (click.Choice(list(OutcomeState)), f"transfers that came to this: {', '.join(OutcomeState)}"),
+    "kind": (OneOf(["transfer", "refusal", "delivery"]), "this kind of record: transfer, refusal, delivery"),
+    "reason": (OneOf(Reason), "refusals for this reason, such as consent-declined"),
+    "outcome": (OneOf(OutcomeState), f"transfers that came to this: {', '.join(OutcomeState)}"),
     "contract": (LABEL, "what rested on this contract, by its id or reference"),
     "country": (COUNTRY, "what went to this country, by its two letters"),
     "job": (click.UUID, "this job, by its id"),
@@ -40,7 +40,7 @@ _PERSON_AND_PERIOD = (
     ),
     click.option(
         "--subject-kind",
-        type=click.Choice([kind.value for kind in SubjectKind]),
+        type=OneOf(SubjectKind),
         default=SubjectKind.ACCOUNT.value,
         show_default=True,
         help="What the identifier of --subject identifies.",
@@ -51,7 +51,7 @@ _PERSON_AND_PERIOD = (
     click.option("--to", "to_at", type=MOMENT, help="Up to before this moment, written like --from."),
     click.option(
         "--order",
-        type=click.Choice(["desc", "asc"]),
+        type=OneOf(["desc", "asc"]),
         default="desc",
         show_default=True,
         help="The newest first, or the oldest first.",

@@ -11,6 +11,7 @@ import click
 
 from consent_proxy.api.transfers import CSV_COLUMNS, csv_cells, csv_line, ndjson_line
 from consent_proxy.application.ports.desk import ControlDesk
+from consent_proxy.cli.arguments import OneOf
 from consent_proxy.cli.desks import Remote, ask, at_desk
 from consent_proxy.cli.exits import Finding
 from consent_proxy.cli.files import whole_file
@@ -71,7 +72,7 @@ def list_all(limit: int, *, as_json: bool, at: Remote | None, **options: Any) ->
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["ndjson", "csv"]),
+    type=OneOf(["ndjson", "csv"]),
     default="ndjson",
     show_default=True,
     help="A JSON object a line, or a table for spreadsheets.",
@@ -87,10 +88,9 @@ def export(form: str, output: Path | None, *, at: Remote | None, **options: Any)
     """Write every record that matches, as a stream of any length. Filters are those of transfers list."""
     asked = wanted(options, limit=1000)
     progress = Progress("records", shown=_is_shown(output))
-    with ended_by_sigterm(), _told_when_interrupted(progress, output), _opened(output) as file:
+    with ended_by_sigterm(), _followed(progress, output), _opened(output) as file:
         ask(at, lambda desk: _write(desk, asked, file=file, form=form, progress=progress))
         file.flush()
-    progress.clear()
     click.echo(f"{progress.count:,} records{f' in {output}' if output is not None else ''}.", err=True)
 
 
@@ -114,13 +114,15 @@ def _opened(output: Path | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _told_when_interrupted(progress: Progress, output: Path | None) -> Iterator[None]:
+def _followed(progress: Progress, output: Path | None) -> Iterator[None]:
+    """Leaves no half line of progress, and says how far it came where somebody interrupts it."""
     try:
         yield
     except KeyboardInterrupt:
-        progress.clear()
         kept = f"; {output} was not written" if output is not None else ""
         raise Finding(f"interrupted after {progress.count:,} records{kept}") from None
+    finally:
+        progress.clear()
 
 
 def _is_shown(output: Path | None) -> bool:

@@ -19,10 +19,7 @@ class SubProcessor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """One version as it was put. The period is from ``valid_from`` to before ``valid_until``, or open; UTC.
-
-    ``ended_by`` is the caller that ended it before its time, where that was written down.
-    """
+    """One version as it was put. The period is from ``valid_from`` to before ``valid_until``, or open; UTC."""
 
     id: UUID
     recipient: str
@@ -39,7 +36,6 @@ class Contract:
     valid_until: datetime | None
     put_at: datetime
     ended_at: datetime | None = None
-    ended_by: str | None = None
 
     @property
     def ends_at(self) -> datetime | None:

@@ -49,7 +49,6 @@ def contract_from_document(
         valid_until=_moment(document.get("valid_until")),
         put_at=put_at,
         ended_at=ended_at,
-        ended_by=document.get("ended_by"),
     )
 
 

@@ -56,7 +56,7 @@ def disclosure_from_row(row: Row) -> Disclosure:
 
 
 def contract_from_row(row: Row) -> Contract:
-    """A row of `contracts`; its document is the body it was put with and, once it was ended, by whom."""
+    """A row of `contracts`; its document is the body it was put with."""
     return contract_from_document(
         row["document"], id=row["id"], recipient=row["recipient"], put_at=row["put_at"], ended_at=row["ended_at"]
     )

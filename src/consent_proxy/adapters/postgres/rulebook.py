@@ -30,10 +30,8 @@ _PUT_CONTRACT = """
 insert into contracts (id, recipient, document, valid_from, valid_until, put_at, put_by, ended_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-#: The table has no column for who did it: the document, which each version keeps of its own, has room beside.
 _END_CONTRACT = """
-update contracts set ended_at = $2, document = document || jsonb_build_object('ended_by', $3::text)
-where recipient = $1 and (ended_at is null or ended_at > $2)
+update contracts set ended_at = $2 where recipient = $1 and (ended_at is null or ended_at > $2)
 """
 _ADD_CALLER = """
 insert into callers (id, name, created_at) values ($1, $2, clock_timestamp()) on conflict (name) do nothing
@@ -108,10 +106,16 @@ class PostgresRulebook:
                 contract.ended_at,
             )
 
-    async def end_contract(self, recipient: str, *, at: datetime, by: str) -> bool:
+    async def end_contract(
+        self,
+        recipient: str,
+        *,
+        at: datetime,
+        by: str,  # noqa: ARG002 - there is no column yet for who ended it
+    ) -> bool:
         """End every version put so far at a moment; what ended earlier stays so. Raises ``LedgerUnavailable``."""
         async with self._changed() as connection:
-            await connection.execute(_END_CONTRACT, recipient, at, by)
+            await connection.execute(_END_CONTRACT, recipient, at)
             return bool(
                 await connection.fetchval("select exists (select from contracts where recipient = $1)", recipient)
             )

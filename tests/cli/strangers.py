@@ -15,7 +15,7 @@ Answer = Callable[[bytes], Iterator[bytes]]
 def says(body: str | bytes, *, status: str = "200 OK", kind: str = "application/json", more: str = "") -> Answer:
     """One whole reply."""
     content = body.encode() if isinstance(body, str) else body
-    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\n{more}\r\n"
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n{more}\r\n"
     return raw(head.encode() + content)
 
 

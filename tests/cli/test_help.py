@@ -55,6 +55,11 @@ def test_help_fits_a_terminal_and_needs_nothing(name: str) -> None:
     assert max(map(len, ended.output.splitlines())) <= 110
 
 
+def test_the_help_of_a_key_says_which_role_it_needs() -> None:
+    ended = CliRunner().invoke(commands, ["disclosures", "list", "--help"])
+    assert "its role is consent or auditor" in " ".join(ended.output.split())
+
+
 def test_commands_that_ask_a_service_take_its_address_and_key_and_the_others_do_not() -> None:
     remote = {name for name, command in ALL.items() if {"url", "key"} <= {option.name for option in command.params}}
     groups = ("keys", "disclosures", "contracts", "transfers")

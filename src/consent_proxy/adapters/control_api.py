@@ -84,16 +84,19 @@ class ControlApi:
         raise self._no(reply, found)
 
     async def items(self, path: str, *, parameters: Parameters = (), limit: int) -> list[dict[str, Any]]:
-        """Every item of a list, asked for in parts of ``limit``. Raises as ``ask`` does."""
+        """Every item of a list, in parts of ``limit``. Raises as ``ask`` does; to be read inside ``expected``."""
         found: list[dict[str, Any]] = []
-        cursor: str | None = None
+        cursors: list[str] = []
         while True:
-            after = [("cursor", cursor)] if cursor is not None else []
+            after = [("cursor", cursors[-1])] if cursors else []
             page = (await self.ask("GET", path, parameters=[*parameters, ("limit", str(limit)), *after])).content
             found += page["items"]
             cursor = page["next_cursor"]
-            if cursor is None or not page["items"]:
+            if cursor is None:
                 return found
+            if cursor in cursors:
+                raise ValueError("a list that goes round in circles")
+            cursors.append(cursor)
 
     async def lines(
         self, path: str, *, parameters: Parameters, headers: Mapping[str, str]

@@ -154,7 +154,7 @@ def _key(item: Mapping[str, Any]) -> ListedKey:
     return ListedKey(
         id=UUID(item["id"]),
         caller=str(item["caller"]),
-        roles=frozenset(map(Role, item["roles"])),
+        roles=frozenset(map(str, item["roles"])),
         created_at=datetime.fromisoformat(item["created_at"]),
         expires_at=_moment(item["expires_at"]),
         revoked_at=_moment(item["revoked_at"]),

@@ -12,6 +12,7 @@ from consent_proxy.cli.desks import Remote, ask, at_desk
 from consent_proxy.cli.exits import Finding
 from consent_proxy.cli.files import DOCUMENT, read_document
 from consent_proxy.cli.output import examples, json_option, print_json, print_rows
+from consent_proxy.domain.callers import Role
 from consent_proxy.domain.documents import contract_to_document
 
 COLUMNS = (
@@ -29,7 +30,7 @@ def contracts() -> None:
 @click.argument("recipient", type=NAME, help="The recipient's id, as disclosures name it (fal).")
 @click.argument("file", type=DOCUMENT, help="The contract as JSON; - for standard input.")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN)
 def put(recipient: str, file: Path, *, as_json: bool, at: Remote | None) -> None:
     """Add the version in FILE to the contract with RECIPIENT. In force is the latest put whose period contains now."""
     _, checked = read_document(file, shape=ContractIn)
@@ -43,7 +44,7 @@ def put(recipient: str, file: Path, *, as_json: bool, at: Remote | None) -> None
 
 @contracts.command(name="list")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN, Role.AUDITOR)
 def list_all(*, as_json: bool, at: Remote | None) -> None:
     """List every version put, and which are in force."""
     rows = [_shown(known) for known in ask(at, lambda desk: desk.contracts())]
@@ -57,7 +58,7 @@ def list_all(*, as_json: bool, at: Remote | None) -> None:
 @contracts.command()
 @click.argument("recipient", type=NAME, help="The recipient's id, as contracts list shows it.")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN)
 def end(recipient: str, *, as_json: bool, at: Remote | None) -> None:
     """End every version put with RECIPIENT so far, now. No send that rests on one begins after this."""
     ended_at = ask(at, lambda desk: desk.end_contract(recipient))

@@ -130,7 +130,7 @@ def _listed(key: ServiceKey, *, last_used_at: datetime | None) -> ListedKey:
     return ListedKey(
         id=key.id,
         caller=key.caller,
-        roles=key.roles,
+        roles=frozenset(role.value for role in key.roles),
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,

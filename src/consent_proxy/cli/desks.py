@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
@@ -15,9 +15,19 @@ from consent_proxy.bootstrap import open_desk
 from consent_proxy.cli.database_desk import DatabaseControlDesk
 from consent_proxy.cli.exits import Unavailable, run
 from consent_proxy.cli.progress import say
+from consent_proxy.domain.callers import Role
 from consent_proxy.settings import Settings
 
 _NEXT = "start it, correct CONSENT_PROXY_DATABASE_URL, or run consent-proxy migrate"
+
+_URL_OPTION = click.option(
+    "--url",
+    envvar="CONSENT_PROXY_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="Ask the service at this address, over its API, instead of the database of the settings.",
+)
+_KEY_OPTION = partial(click.option, "--key", envvar="CONSENT_PROXY_KEY", show_envvar=True, metavar="KEY")
 
 Result = TypeVar("Result")
 Command = Callable[..., None]
@@ -31,27 +41,23 @@ class Remote:
     key: str = field(repr=False)
 
 
-def at_desk(command: Command) -> Command:
-    """The options that say where. The command gets ``at``: a ``Remote``, or ``None`` for the database."""
+def at_desk(*roles: Role) -> Callable[[Command], Command]:
+    """The options that say where; there, the key needs one of ``roles``.
 
-    @wraps(command)
-    def placed(*arguments: Any, url: str | None, key: str | None, **options: Any) -> None:
-        command(*arguments, at=_remote(url, key), **options)
+    The command gets ``at``: a ``Remote``, or ``None`` for the database.
+    """
+    named = " or ".join(roles)
+    told = f"The service key to ask with; its role is {named}. The variable keeps it out of process lists and history."
 
-    placed = click.option(
-        "--key",
-        envvar="CONSENT_PROXY_KEY",
-        show_envvar=True,
-        metavar="KEY",
-        help="The service key to ask with. The variable keeps it out of the shell's history and of process lists.",
-    )(placed)
-    return click.option(
-        "--url",
-        envvar="CONSENT_PROXY_URL",
-        show_envvar=True,
-        metavar="URL",
-        help="Ask the service at this address, over its API, instead of the database of the settings.",
-    )(placed)
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def placed(*arguments: Any, url: str | None, key: str | None, **options: Any) -> None:
+            command(*arguments, at=_remote(url, key), **options)
+
+        placed = _KEY_OPTION(help=told)(placed)
+        return _URL_OPTION(placed)
+
+    return decorate
 
 
 def ask(at: Remote | None, question: Callable[[ControlDesk], Awaitable[Result]]) -> Result:

@@ -13,6 +13,7 @@ from consent_proxy.cli.desks import Remote, ask, at_desk
 from consent_proxy.cli.exits import Finding
 from consent_proxy.cli.files import DOCUMENT, read_document
 from consent_proxy.cli.output import examples, json_option, print_json, print_prose, print_rows, printable
+from consent_proxy.domain.callers import Role
 from consent_proxy.domain.disclosures import Disclosure
 
 
@@ -29,7 +30,7 @@ def disclosures() -> None:
 )
 @click.argument("file", type=DOCUMENT, help="The disclosure as JSON; - for standard input.")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN)
 def publish(file: Path, *, as_json: bool, at: Remote | None) -> None:
     """Publish the version in FILE. A published version never changes; publishing it again does nothing."""
     document, checked = read_document(file, shape=DisclosureIn)
@@ -46,7 +47,7 @@ def publish(file: Path, *, as_json: bool, at: Remote | None) -> None:
 
 @disclosures.command(name="list")
 @json_option
-@at_desk
+@at_desk(Role.CONSENT, Role.AUDITOR)
 def list_all(*, as_json: bool, at: Remote | None) -> None:
     """List every version, the newest first, and which is in force."""
     found = ask(at, lambda desk: desk.disclosures())
@@ -74,7 +75,7 @@ def list_all(*, as_json: bool, at: Remote | None) -> None:
 @click.argument("version", required=False, help="The version to show.  [default: the one in force]")
 @click.option("--locale", type=LOCALE, help="The language to show, as BCP 47 has it (pt-BR).  [default: en]")
 @click.option("--json", "as_json", is_flag=True, help="Print the document as it was published, in every language.")
-@at_desk
+@at_desk(Role.CONSENT, Role.AUDITOR)
 def show(version: str | None, locale: str | None, *, as_json: bool, at: Remote | None) -> None:
     """Show VERSION, or the one in force, as a person reads it."""
     found = ask(at, lambda desk: desk.disclosures())

@@ -47,7 +47,7 @@ def keys() -> None:
 )
 @click.option("--days", type=click.IntRange(1, 36_525), help="Let it expire after so many days.  [default: never]")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN)
 def create(caller: str, roles: tuple[str, ...], days: int | None, *, as_json: bool, at: Remote | None) -> None:
     """Make a key and print it, this once."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
@@ -62,7 +62,7 @@ def create(caller: str, roles: tuple[str, ...], days: int | None, *, as_json: bo
 
 @keys.command(name="list")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN)
 def list_all(*, as_json: bool, at: Remote | None) -> None:
     """List every key, revoked ones too; never its text."""
     rows = [_shown(key) for key in ask(at, lambda desk: desk.keys())]
@@ -77,9 +77,12 @@ def list_all(*, as_json: bool, at: Remote | None) -> None:
 @keys.command()
 @click.argument("key_id", type=click.UUID, help="The key's id, as keys list shows it; not its text.")
 @json_option
-@at_desk
+@at_desk(Role.ADMIN)
 def revoke(key_id: UUID, *, as_json: bool, at: Remote | None) -> None:
-    """Revoke a key for good, on every replica: nothing more is sent with it once this is done."""
+    """Revoke a key for good, on every replica: nothing more is sent with it once this is done.
+
+    Subject tokens that its caller made end with the caller's last valid key.
+    """
     if not ask(at, lambda desk: desk.revoke_key(key_id)):
         raise Finding(f"there is no key {key_id}: see consent-proxy keys list")
     if as_json:

@@ -10,6 +10,7 @@ from consent_proxy.cli.arguments import LABEL, NAME
 from consent_proxy.cli.desks import Remote, at_desk, open_remote_desk
 from consent_proxy.cli.exits import Finding, Unavailable, run
 from consent_proxy.cli.output import examples, json_option, print_json, print_rows
+from consent_proxy.domain.callers import Role
 from consent_proxy.settings import Settings
 
 
@@ -21,7 +22,7 @@ def models() -> None:
 @models.command(name="list")
 @click.option("--provider", type=NAME, help="Only this provider's (fal, replicate).")
 @json_option
-@at_desk
+@at_desk(Role.GATEWAY, Role.AUDITOR)
 def list_all(provider: str | None, *, as_json: bool, at: Remote | None) -> None:
     """List the models that may be called; without --url, those of this installation and of MANIFESTS_DIR."""
     rows = _manifests(at, provider=provider)
@@ -36,7 +37,7 @@ def list_all(provider: str | None, *, as_json: bool, at: Remote | None) -> None:
 @models.command(epilog=examples("consent-proxy models show fal-ai/flux/schnell"))
 @click.argument("model", type=LABEL, help="The model's id, as models list shows it.")
 @json_option
-@at_desk
+@at_desk(Role.GATEWAY, Role.AUDITOR)
 def show(model: str, *, as_json: bool, at: Remote | None) -> None:
     """Show what may be sent to MODEL, field by field."""
     found = _manifests(at, model=model)

@@ -19,6 +19,7 @@ from consent_proxy.cli.output import examples, json_option, print_json, print_ro
 from consent_proxy.cli.progress import Progress
 from consent_proxy.cli.record_filters import Wanted, filtered, wanted
 from consent_proxy.cli.signals import ended_by_sigterm
+from consent_proxy.domain.callers import Role
 from consent_proxy.domain.payloads import Json
 
 COLUMNS = ("intent_at", "kind", "provider", "model", "purpose", "subject_ref", "reason", "outcome", "id")
@@ -49,7 +50,7 @@ def transfers() -> None:
     help="How many at most; export has no limit.",
 )
 @json_option
-@at_desk
+@at_desk(Role.AUDITOR)
 def list_all(limit: int, *, as_json: bool, at: Remote | None, **options: Any) -> None:
     """List the newest records, their times in UTC. Filters narrow it; of a repeated one, any value will do."""
     asked = wanted(options, limit=limit)
@@ -83,7 +84,7 @@ def list_all(limit: int, *, as_json: bool, at: Remote | None, **options: Any) ->
     metavar="FILE",
     help="Write to FILE, for its owner alone; it appears once it is complete.  [default: standard output]",
 )
-@at_desk
+@at_desk(Role.AUDITOR)
 def export(form: str, output: Path | None, *, at: Remote | None, **options: Any) -> None:
     """Write every record that matches, as a stream of any length. Filters are those of transfers list."""
     asked = wanted(options, limit=1000)

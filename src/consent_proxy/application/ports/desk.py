@@ -17,11 +17,14 @@ from consent_proxy.domain.subjects import SubjectIdentifier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedKey:
-    """A service key as it is listed: neither its text nor its digest. Times are UTC."""
+    """A service key as it is listed: neither its text nor its digest. Times are UTC.
+
+    ``roles`` are texts, since a newer service may have some that are not known here.
+    """
 
     id: UUID
     caller: str
-    roles: frozenset[Role]
+    roles: frozenset[str]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

@@ -15,8 +15,8 @@ Answer = Callable[[bytes], Iterator[bytes]]
 def says(body: str | bytes, *, status: str = "200 OK", kind: str = "application/json", more: str = "") -> Answer:
     """One whole reply."""
     content = body.encode() if isinstance(body, str) else body
-    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n{more}\r\n"
-    return raw(head.encode() + content)
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\n"
+    return raw(f"{head}connection: close\r\n{more}\r\n".encode() + content)
 
 
 def raw(reply: bytes) -> Answer:

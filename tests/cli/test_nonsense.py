@@ -238,7 +238,8 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(nowhere: At, co
         ended = nowhere.run(command, "--port", port)
     assert (ended.code, ended.out) == (2, "")
     assert port in ended.told
-    assert "(Address already in use): choose another --" in ended.told
+    assert "cannot be listened on" in ended.told
+    assert "choose another --" in ended.told
 
 
 def test_a_host_that_is_not_there_cannot_be_served_on(nowhere: At) -> None:

@@ -36,7 +36,8 @@ ANSWERS: dict[str, tuple[Answer, int, str]] = {
         1,
         "y …",
     ),
-    "too much": (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n"), 2, "the connection broke"),
+    "too much": (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n"), 2, "larger than any of ours"),
+    "compressed": (says(b"\x1f\x8b", more="content-encoding: gzip\r\n"), 2, "is compressed"),
 }
 
 

@@ -12,7 +12,17 @@ from typing import Any, cast
 
 import httpx
 
-from consent_proxy.adapters.http import Outbound, Timeouts, UnsafeUrl, began, chunks, read_capped, safe_url
+from consent_proxy.adapters.http import (
+    Outbound,
+    ReplyEncoded,
+    ReplyTooLarge,
+    Timeouts,
+    UnsafeUrl,
+    began,
+    chunks,
+    read_capped,
+    safe_url,
+)
 from consent_proxy.application.ports.desk import DeskAway, DeskRefused
 
 #: A page of a thousand records, or of fifty disclosures in thirty languages, is smaller.
@@ -219,6 +229,8 @@ def _why(error: httpx.TransportError) -> str:
             return "nothing listens there: start it, or correct --url"
         case _ if isinstance(error, httpx.TimeoutException):
             return "no answer in time: is it there, and may this machine reach it?"
+        case _ if isinstance(error, ReplyTooLarge | ReplyEncoded):
+            return "its answer is compressed, or larger than any of ours: is --url where consent-proxy serves?"
         case _ if began(error):
             return "the connection broke before the whole answer was here: try again"
         case _:

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 import uvicorn
@@ -77,13 +77,16 @@ def serve(host: str, port: int, workers: int) -> None:
 def _check_free(host: str, port: int) -> None:
     """Raise ``Unavailable``, before anything is started, where nothing could listen there in the end."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            # A name may have an address of a family that this machine lacks, and then others.
+            with suppress(OSError), socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+                return
+        reason = "the address is taken, or not this machine's"
     except OSError as error:
-        message = f"{host}:{port} cannot be listened on ({error.strerror}): choose another --host or --port"
-        raise Unavailable(message) from None
+        reason = error.strerror or "no such host"
+    raise Unavailable(f"{host}:{port} cannot be listened on ({reason}): choose another --host or --port")
 
 
 def served_settings(store: Store, *, public_url: str) -> Settings:

@@ -44,12 +44,12 @@ from consent_proxy.api.auth import BOOTSTRAP_CALLER, Door
 from consent_proxy.api.services import Services
 from consent_proxy.application.forward import Walk
 from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
-from consent_proxy.application.ports.records import Access, TransferQuery, TransferReader
+from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.application.publish_missing import publish_missing
-from consent_proxy.domain.callers import Credential, CredentialKind, Role
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
+from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 from consent_proxy.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -148,36 +148,30 @@ def open_manifests(settings: Settings) -> FileManifestCatalogue:
 class Desk:
     """What the command line works with: the rules, the record, and nothing that sends."""
 
+    database: Database
+    settings: Settings
     facts: FactsSource
     rulebook: Rulebook
     reader: TransferReader
     health: LedgerHealth
-    access_log: PostgresAccessLog
+    access_log: AccessLog
     clock: Clock
     ids: Identifiers
 
-    async def note_access(self, resource: str, *, query: TransferQuery, items: int | None) -> None:
-        """Record that somebody with access to the database read the record."""
-        credential = Credential(
-            kind=CredentialKind.BOOTSTRAP, id="cli", caller_id=BOOTSTRAP_CALLER, caller="cli", roles=frozenset(Role)
-        )
-        access = Access(
-            id=self.ids.new_id(),
-            at=self.clock.now(),
-            credential=credential,
-            resource=resource,
-            subject_ref=query.subject_ref,
-            object_id=None,
-            filters={name: list(values) for name, values in (query.filters or {}).items()},
-            items=items,
-        )
-        await self.access_log.record(access)
+    async def find_subject(self, identifier: SubjectIdentifier) -> SubjectRef | None:
+        """The reference of a person, if there is one. Raises ``LedgerUnavailable`` and ``StartError``."""
+        keyring = await _keyring(self.database, self.settings)
+        try:
+            return await PostgresSubjects(self.database, digests=keyring).find(identifier)
+        finally:
+            await keyring.aclose()
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
+async def open_desk(settings: Settings, *, progress: Callable[[str], None] | None = None) -> AsyncIterator[Desk]:
     """A desk at the database of the settings, or at the embedded one, which runs as long as somebody uses it."""
-    with open_store(settings) as store:
+    with open_store(settings, progress=progress) as store:
+        settings = settings.model_copy(update={"secret_key": SecretStr(store.secret_key)})
         async with _database(store.service_url) as database:
             desk = _desk(database, settings)
             if store.embedded:
@@ -325,6 +319,8 @@ def _desk(database: Database, settings: Settings) -> Desk:
     clock = SystemClock()
     bootstrap_caller = BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
     return Desk(
+        database=database,
+        settings=settings,
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
         rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),

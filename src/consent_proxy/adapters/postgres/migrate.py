@@ -72,7 +72,9 @@ def migrate(owner_url: str, *, service_role: str | None) -> MigrationResult:
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(asyncio.run, _migrate(owner_url, service_role)).result()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
-        raise MigrationFailed(f"the database could not be migrated ({type(error).__name__}: {error})") from error
+        found = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        reason = (str(found).splitlines() or [""])[0]  # what follows is for those who read the driver's source
+        raise MigrationFailed(f"the database could not be migrated ({type(found).__name__}: {reason})") from error
 
 
 def migrations_folder() -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from consent_proxy.adapters.manifest_files import ModelName
 from consent_proxy.api.schemas import Country, Label, Name
 
 
@@ -26,4 +27,5 @@ class Shaped(click.ParamType[str]):
 
 NAME = Shaped("name", shape=Name)
 LABEL = Shaped("label", shape=Label)
+MODEL = Shaped("model", shape=ModelName)
 COUNTRY = Shaped("country", shape=Country)

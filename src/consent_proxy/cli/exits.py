@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 import click
 
 from consent_proxy.application.ports.transfers import LedgerUnavailable
-from consent_proxy.bootstrap import StartError
+from consent_proxy.application.ports.providers import ManifestCatalogue
+from consent_proxy.bootstrap import StartError, open_manifests
+from consent_proxy.settings import Settings
 
 DONE, FINDING, UNAVAILABLE = 0, 1, 2
 
@@ -32,5 +34,13 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(work)
     except LedgerUnavailable:
         raise Unavailable("the database does not answer: start it, or correct CONSENT_PROXY_DATABASE_URL") from None
+    except StartError as error:
+        raise Unavailable(str(error)) from None
+
+
+def manifests_in_force(settings: Settings) -> ManifestCatalogue:
+    """The manifests, or wrong usage that says which file is wrong and where."""
+    try:
+        return open_manifests(settings)
     except StartError as error:
         raise Unavailable(str(error)) from None

@@ -3,15 +3,16 @@
 import click
 
 from consent_proxy.api.models import manifest_document
-from consent_proxy.bootstrap import open_manifests
-from consent_proxy.cli.exits import Finding, Unavailable
+from consent_proxy.cli.exits import Finding, manifests_in_force
+from consent_proxy.cli.model_checks import check
+from consent_proxy.cli.model_drafts import draft
 from consent_proxy.cli.output import print_json, print_rows
 from consent_proxy.settings import Settings
 
 
 @click.group()
 def models() -> None:
-    """List and show the manifests in force."""
+    """List, show, draft and check the manifests: what may be sent to which model."""
 
 
 @models.command(name="list")
@@ -21,7 +22,7 @@ def list_all(provider: str | None, *, as_json: bool) -> None:
     """List the models that may be called."""
     rows = [
         manifest_document(manifest)
-        for manifest in open_manifests(Settings()).all()
+        for manifest in manifests_in_force(Settings()).all()
         if provider in {None, manifest.provider}
     ]
     if as_json:
@@ -36,7 +37,7 @@ def list_all(provider: str | None, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(model: str, *, as_json: bool) -> None:
     """Show what may be sent to MODEL, field by field."""
-    found = [manifest for manifest in open_manifests(Settings()).all() if manifest.id == model]
+    found = [manifest for manifest in manifests_in_force(Settings()).all() if manifest.id == model]
     if not found:
         raise Finding(f"no manifest names '{model}': consent-proxy models list")
     for document in map(manifest_document, found):
@@ -48,15 +49,5 @@ def show(model: str, *, as_json: bool) -> None:
         print_rows(document["fields"], columns=columns, empty="It takes nothing.")
 
 
-@models.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def draft(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - any of them gets the same answer
-    """Make a manifest from a provider's schema (not available yet)."""
-    raise Unavailable("models draft is not available yet: write a manifest by hand, the README says how")
-
-
-@models.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def check(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - any of them gets the same answer
-    """Compare manifests with newer schemas (not available yet)."""
-    raise Unavailable("models check is not available yet")
+models.add_command(draft)
+models.add_command(check)

@@ -39,3 +39,8 @@ def _cell(value: Any) -> str:
             return ", ".join(str(item) for item in value) or "-"
         case _:
             return str(value)
+
+
+def plain(text: str) -> str:
+    """Another's text for a terminal: without what moves the cursor, hides, or turns the direction of reading."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -186,8 +186,8 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
             desk = _desk(database, settings)
             if store.embedded:
                 await _publish_shipped(desk)
-            keys = {"secret_key": store.secret_key, "previous": settings.previous_keys}
-            yield replace(desk, health=HealthWithKeptSecrets(desk.health, database=database, **keys))
+            keys = (store.secret_key, *settings.previous_keys)
+            yield replace(desk, health=HealthWithKeptSecrets(desk.health, database=database, keys=keys))
 
 
 def check_start(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Whether this machine can reach hosts it has no need to reach: a connection is opened and closed, and nothing is sent."""
+"""Whether this machine can reach hosts it has no need of: a connection is opened and closed, and nothing is sent."""
 
 import socket
 import time

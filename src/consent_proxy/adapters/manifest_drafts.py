@@ -20,7 +20,9 @@ _HEADING = """\
 # 2. Move each line of [model.review] to [model.fields], or its name to left_out = [...]. What is not listed is dropped.
 # 3. Say who is behind the model (sub_processors), who read this (reviewed_by) and when (reviewed_at).
 """
-_BEHIND = "# Who makes or runs it behind the recipient, by the ids in the contract; [] where nobody does:\n# sub_processors = []"
+_BEHIND = """\
+# Who makes or runs it behind the recipient, by the ids in the contract; [] where nobody does:
+# sub_processors = []"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

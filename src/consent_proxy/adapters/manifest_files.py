@@ -172,9 +172,7 @@ def read_manifest_file(text: str, *, name: str) -> ManifestFile:
         manifests=tuple(manifest for manifest in manifests if manifest.is_reviewed),
         drafts=tuple(manifest for manifest in manifests if not manifest.is_reviewed),
         replacing=frozenset(
-            (family.provider, model.id, model.purpose)
-            for model in family.model
-            if model.replaces and model.reviewed_by
+            (family.provider, model.id, model.purpose) for model in family.model if model.replaces and model.reviewed_by
         ),
         extensions=tuple(Extension(file=name, provider=family.provider, entry=entry) for entry in family.extension),
     )

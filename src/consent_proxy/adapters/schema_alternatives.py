@@ -1,4 +1,4 @@
-"""Resolving `$ref`, `allOf`, `anyOf` and `oneOf`: what a place in a schema may be, as a bounded list of plain schemas."""
+"""Resolving `$ref`, `allOf`, `anyOf` and `oneOf`: what a place may be, as a bounded list of plain schemas."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,9 @@ class Resolver:
             schema = {}
         if not isinstance(schema, dict):
             raise Unclear("has something in the place of a schema")
-        found = [Alternative(schema={key: held for key, held in schema.items() if key not in _COMPOSITION}, trail=trail)]
+        found = [
+            Alternative(schema={key: held for key, held in schema.items() if key not in _COMPOSITION}, trail=trail)
+        ]
         if "$ref" in schema:
             found = _product(found, self._referred(schema["$ref"], trail=trail, depth=depth))
         for part in _parts(schema, "allOf"):
@@ -93,7 +95,7 @@ def _product(left: Sequence[Alternative], right: Sequence[Alternative]) -> list[
 
 
 def _both(one: Alternative, other: Alternative) -> Alternative:
-    """A value of both schemas. Where they say the same word, the narrower holds; for words of description, the first."""
+    """A value of both schemas. Where they say the same word the narrower holds, and of descriptions the first."""
     merged = {**other.schema, **one.schema}
     for key in one.schema.keys() & other.schema.keys():
         merged[key] = _narrower(key, one.schema[key], other.schema[key])
@@ -103,7 +105,7 @@ def _both(one: Alternative, other: Alternative) -> Alternative:
 def _narrower(key: str, one: Json, other: Json) -> Json:
     match key, one, other:
         case "properties", dict(), dict():
-            shared = {name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()}
+            shared: dict[str, Json] = {name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()}
             return {**other, **one, **shared}
         case "required", list(), list():
             return [*one, *other]
@@ -111,9 +113,9 @@ def _narrower(key: str, one: Json, other: Json) -> Json:
             if len(one) * len(other) > _MOST_COMPARISONS:
                 raise Unclear("lists too many values")
             return [value for value in one if value in other]
-        case ("minimum" | "minLength" | "exclusiveMinimum"), int() | float(), int() | float():
+        case (("minimum" | "minLength" | "exclusiveMinimum"), int() | float(), int() | float()):
             return max(one, other)
-        case ("maximum" | "maxLength" | "maxItems" | "exclusiveMaximum"), int() | float(), int() | float():
+        case (("maximum" | "maxLength" | "maxItems" | "exclusiveMaximum"), int() | float(), int() | float()):
             return min(one, other)
         case "type", _, _ if one != other:
             return _shared_type(one, other)

@@ -97,8 +97,6 @@ def _place(
     try:
         options = resolver.alternatives(schema, trail=trail)
         found = _sorted_out(_without_null(options))
-        if depth > MAX_DEPTH:
-            raise Unclear("lies deeper than a manifest reaches")
         inner = list(_inner(found, path, resolver, depth=depth))
     except Unclear as unclear:
         yield InputPlace(path=path, required=required, unclear=str(unclear), description=_description([], schema))
@@ -108,6 +106,8 @@ def _place(
 
 
 def _inner(found: _Found, path: str, resolver: Resolver, *, depth: int) -> Iterator[InputPlace]:
+    if depth > MAX_DEPTH:
+        raise Unclear("lies deeper than a manifest reaches")
     for array in found.arrays:
         items = array.schema.get("items")
         if not isinstance(items, dict) or not items:
@@ -182,9 +182,7 @@ def _without_null(options: Iterable[Alternative]) -> Iterator[Alternative]:
         yield option
 
 
-def _described(
-    found: _Found, options: Sequence[Alternative], schema: Json, *, path: str, required: bool
-) -> InputPlace:
+def _described(found: _Found, options: Sequence[Alternative], schema: Json, *, path: str, required: bool) -> InputPlace:
     low = [_bound(one, "minimum", "exclusiveMinimum", step=1) for one in found.numbers]
     high = [_bound(one, "maximum", "exclusiveMaximum", step=-1) for one in found.numbers]
     lengths = [one.get("maxLength") for one in found.texts]
@@ -212,7 +210,7 @@ def _is_secret(schema: Mapping[str, Json]) -> bool:
 
 
 def _bound(schema: Mapping[str, Json], inclusive: str, exclusive: str, *, step: int) -> float | None:
-    """A bound as an inclusive one. Of fractions an exclusive bound is kept: one value too many is the model's to say."""
+    """A bound as an inclusive one. Of fractions an exclusive one is kept: the model will say so."""
     held, beyond = schema.get(inclusive), schema.get(exclusive)
     whole = schema.get("type") == "integer"
     if isinstance(beyond, int | float) and not isinstance(beyond, bool):

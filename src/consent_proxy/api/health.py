@@ -32,4 +32,6 @@ async def ready(request: Request, response: Response) -> ReadyOut:
     )
     response.status_code = 200 if found.ready else 503
     response.headers["cache-control"] = "no-store"
-    return ReadyOut(status="ready" if found.ready else "not-ready", warnings=[warning.message for warning in found.warnings])
+    return ReadyOut(
+        status="ready" if found.ready else "not-ready", warnings=[warning.message for warning in found.warnings]
+    )

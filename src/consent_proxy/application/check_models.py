@@ -54,11 +54,9 @@ def check_schema(manifest: Manifest, places: Iterable[InputPlace], *, sha256: st
     """
     if manifest.source_sha256 == sha256:
         return []
-    found = [
-        _about(manifest, one.kind, f"{one.path}: {one.detail}", path=one.path) for one in drift(manifest, places)
-    ]
+    found = [_about(manifest, one.kind, f"{one.path}: {one.detail}", path=one.path) for one in drift(manifest, places)]
     if found:
-        message = f"once reviewed, say so: source_sha256 = \"{sha256}\", and left_out for fields you do not want"
+        message = f'once reviewed, say so: source_sha256 = "{sha256}", and left_out for fields you do not want'
         found.append(_about(manifest, "review-again", message, grave=False))
     return found
 
@@ -69,9 +67,7 @@ def check_drafts(drafts: Iterable[Manifest]) -> Iterator[ModelFinding]:
         yield _about(draft, "unreviewed", "a draft that nobody has reviewed: of no force", grave=False)
 
 
-def _about(
-    manifest: Manifest, slug: str, message: str, *, path: str | None = None, grave: bool = True
-) -> ModelFinding:
+def _about(manifest: Manifest, slug: str, message: str, *, path: str | None = None, grave: bool = True) -> ModelFinding:
     return ModelFinding(
         slug=slug,
         message=message,

@@ -24,8 +24,8 @@ _NAMED = 5
 class Setup:
     """How the service is set up, as far as its readiness goes.
 
-    ``public_url`` is where callers reach it; ``is_local`` says that only this machine can. ``missing_credentials`` names
-    for each recipient that cannot be called the setting to set.
+    ``public_url`` is where callers reach it; ``is_local`` says that only this machine can. ``missing_credentials``
+    names, for each recipient that cannot be called, the setting to set.
     """
 
     public_url: str | None = None
@@ -68,7 +68,9 @@ def _of_rules(rules: Rules, manifests: Iterable[Manifest], setup: Setup, *, at: 
     for recipient in sorted({manifest.recipient for manifest in in_use}):
         yield from _of_contract(recipient, rules, at=at)
         if (name := setup.missing_credentials.get(recipient)) is not None:
-            yield Finding("credential-missing", f"'{recipient}' has no credential: set {name}, or nothing is sent there")
+            yield Finding(
+                "credential-missing", f"'{recipient}' has no credential: set {name}, or nothing is sent there"
+            )
     yield from _of_coverage(in_use, rules, at=at)
 
 
@@ -142,8 +144,8 @@ def _of_address(setup: Setup) -> Iterator[Finding]:
         yield Finding("public-url-local", message)
     elif not setup.is_local and not (setup.public_url or "").startswith("https://"):
         message = (
-            "CONSENT_PROXY_PUBLIC_URL is not https: callers' keys and people's data would travel in the open; put TLS in"
-            " front and set the https:// address"
+            "CONSENT_PROXY_PUBLIC_URL is not https: callers' keys and people's data would travel in the open; put TLS"
+            " in front and set the https:// address"
         )
         yield Finding("public-url-not-https", message)
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.application.ports.providers import ManifestCatalogue
+from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.bootstrap import StartError, open_manifests
 from consent_proxy.settings import Settings
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
+from consent_proxy.adapters.input_schemas import SchemaFile, open_schema
+from consent_proxy.adapters.schema_alternatives import SchemaUnreadable
 from consent_proxy.api.problems import Problem
-from consent_proxy.adapters.input_schemas import SchemaFile, SchemaUnreadable, open_schema
 from consent_proxy.api.requests import parse_json
 
 #: The largest schema of fal's or Replicate's has some hundreds of kilobytes.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from consent_proxy.adapters.input_schemas import SchemaUnreadable
+from consent_proxy.adapters.schema_alternatives import SchemaUnreadable
 from consent_proxy.application.check_models import ModelFinding, check_coverage, check_drafts, check_schema
 from consent_proxy.bootstrap import open_desk
 from consent_proxy.cli.arguments import MODEL
@@ -22,7 +22,7 @@ from consent_proxy.settings import Settings
 @click.option(
     "--schema",
     type=click.Path(exists=True, path_type=Path),
-    help="A newer schema, or a folder of them (*.json): OWNER/NAME.json where a file does not say of which model it is.",
+    help="A newer schema, or a folder of them (*.json): OWNER/NAME.json where a file does not say its model.",
 )
 @click.option("--model", type=MODEL, help="Only this model; also of which model the schema is that does not say.")
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Only this provider's models.")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from consent_proxy.adapters.input_schemas import SchemaUnreadable
 from consent_proxy.adapters.manifest_drafts import DraftHead, write_draft
+from consent_proxy.adapters.schema_alternatives import SchemaUnreadable
 from consent_proxy.cli.arguments import MODEL, NAME
 from consent_proxy.cli.files import read_schema
 from consent_proxy.cli.output import plain, print_json
@@ -24,12 +24,14 @@ PROVIDERS = ("fal", "replicate")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The model's OpenAPI or JSON Schema, as the provider hands it out (JSON).",
 )
-@click.option("--purpose", type=click.Choice(list(Purpose)), default=Purpose.GENERATION, show_default=True)
+@click.option(
+    "--purpose", type=click.Choice([purpose.value for purpose in Purpose]), default="generation", show_default=True
+)
 @click.option("--recipient", type=NAME, help="The legal entity that contracts name.  [default: PROVIDER]")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A new file for it, instead of stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what was placed, what was not and why, the TOML.")
 def draft(
-    provider: str, model: str, schema: Path, purpose: str, recipient: str | None, out: Path | None, *, as_json: bool
+    provider: str, model: str, *, schema: Path, purpose: str, recipient: str | None, out: Path | None, as_json: bool
 ) -> None:
     """Make a manifest of MODEL at PROVIDER from its schema.
 
@@ -57,7 +59,7 @@ def draft(
     if out is not None:
         _write_new(out, text)
     if as_json:
-        paths = list(made.fields)
+        paths = [path for path, field in made.fields.items() if field.category is not None]
         print_json({"provider": provider, "model": model, "placed": paths, "review": dict(made.review), "toml": text})
     elif out is None:
         click.echo(text, nl=False)
@@ -66,7 +68,8 @@ def draft(
 
 def _tell(made: Draft, *, model: str, purpose: str, out: Path | None) -> None:
     where = f" in {out}" if out is not None else ""
-    click.echo(f"Draft of {model}{where}: {len(made.fields)} placed, {len(made.review)} for review.", err=True)
+    placed = sum(field.category is not None for field in made.fields.values())
+    click.echo(f"Draft of {model}{where}: {placed} placed, {len(made.review)} for review.", err=True)
     for path, reason in made.review.items():
         click.echo(f"  {plain(path)} {reason}", err=True)
     if purpose == Purpose.GENERATION and "train" in model:

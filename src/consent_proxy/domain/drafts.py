@@ -179,7 +179,9 @@ def _media(name: str, made: Field, desk: _Desk) -> Field | str:
 
 def _words(place: InputPlace, words: DataCategory, made: Field, desk: _Desk) -> Field | str:
     if words is DataCategory.TRAINING_METADATA and desk.purpose is not Purpose.TRAINING:
-        return "names what somebody's model was trained on, and the purpose is generation: prompt, text, or leave it out"
+        return (
+            "names what somebody's model was trained on, and the purpose is generation: prompt, text, or leave it out"
+        )
     longest = DEFAULT_TEXT_BYTES if place.max_length is None else _LONGEST_UTF8 * max(place.max_length, 1)
     return replace(made, category=words, kind=FieldKind.TEXT, max_bytes=min(longest, DEFAULT_TEXT_BYTES))
 
@@ -187,7 +189,7 @@ def _words(place: InputPlace, words: DataCategory, made: Field, desk: _Desk) -> 
 def _onward(place: InputPlace, desk: _Desk) -> bool:
     desk.fields[place.path] = Field(path=place.path, category=DataCategory.ONWARD)
     desk.notes[place.path] = (
-        "Passes data onward or opens another service. Nothing permits it, and the schema requires it: it cannot be used."
+        "Passes data onward or opens another service: nothing permits it, and the model cannot do without."
         if place.required
         else "Passes data onward or opens another service: nothing permits it."
     )

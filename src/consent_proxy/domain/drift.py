@@ -47,9 +47,7 @@ def _outermost(found: list[Drift]) -> Iterator[Drift]:
             yield one
 
 
-def _new(
-    by_path: Mapping[str, InputPlace], listed: Mapping[str, Field], left_out: Iterable[str]
-) -> Iterator[Drift]:
+def _new(by_path: Mapping[str, InputPlace], listed: Mapping[str, Field], left_out: Iterable[str]) -> Iterator[Drift]:
     known = {*left_out, *(path for path, field in listed.items() if not field.members and field.items is None)}
     for path, place in by_path.items():
         if path in listed or path in known or any(lies_in(path, outer) for outer in known):
@@ -88,7 +86,7 @@ def _differences(field: Field, place: InputPlace) -> Iterator[Drift]:
         yield Drift(kind=DriftKind.KIND_CHANGED, path=field.path, detail=detail)
     elif field.kind is FieldKind.CHOICE:
         yield from _choices(field, place)
-    elif field.kind in {FieldKind.INTEGER, FieldKind.NUMBER}:
+    elif field.minimum is not None:
         yield from _ranges(field, place)
 
 
@@ -127,7 +125,7 @@ def _below(one: float | None, other: float | None) -> bool:
 
 
 def _bound(number: float | None) -> str:
-    return "any" if number is None else f"{number:g}" if isinstance(number, float) else str(number)
+    return "any" if number is None else f"{number:.15g}"
 
 
 def _named(choices: list[str | int | float]) -> str:

@@ -60,15 +60,11 @@ _TEXT = _any_of(r"texts?|lyrics|script|transcript|description|title|message|stor
 
 #: What may follow the word for the medium, as in `reference_image_urls` or `swap_image_b`.
 _AFTER_MEDIA = re.compile(r"urls?|uris?|data|paths?|files?|links?|input|base64|b64|[0-9]+|[a-z]")
-#: Kinds of media by the word in a name.
-_MEDIA_WORDS = {
-    **dict.fromkeys(
-        "image images img imgs photo photos picture pictures mask masks face faces selfie portrait garment frame".split(),
-        DataCategory.PHOTO,
-    ),
-    **dict.fromkeys("video videos clip clips movie".split(), DataCategory.VIDEO),
-    **dict.fromkeys("audio audios song songs music sound vocals".split(), DataCategory.AUDIO),
-    **dict.fromkeys("voice voices speaker speech".split(), DataCategory.VOICE),
+_MEDIA = {
+    DataCategory.PHOTO: _any_of("images?|imgs?|photos?|pictures?|masks?|faces?|selfie|portrait|garment|frame"),
+    DataCategory.VIDEO: _any_of("videos?|clips?|movie"),
+    DataCategory.AUDIO: _any_of("audios?|songs?|music|sound|vocals"),
+    DataCategory.VOICE: _any_of("voices?|speaker|speech"),
 }
 
 
@@ -97,12 +93,12 @@ def identifier_of(name: str) -> DataCategory | None:
 
 def media_of(name: str) -> DataCategory | None:
     """The kind of media a name ends in; a voice wherever one is named, for it tells a person from all others."""
-    words = name.split("_")
-    if any(_MEDIA_WORDS.get(word) is DataCategory.VOICE for word in words):
+    if _MEDIA[DataCategory.VOICE].search(name):
         return DataCategory.VOICE
+    words = name.split("_")
     while len(words) > 1 and _AFTER_MEDIA.fullmatch(words[-1]):
         words.pop()
-    return _MEDIA_WORDS.get(words[-1])
+    return next((kind for kind, pattern in _MEDIA.items() if pattern.search(words[-1])), None)
 
 
 def is_address(name: str) -> bool:

@@ -106,22 +106,23 @@ def _privileges(guards: Row) -> Iterator[Finding]:
         yield _rewriting(f"may add triggers to the record ({_names(guards['triggerable'])})")
     if guards["unguarded"]:
         message = (
-            f"the triggers that keep the record from being changed are gone or off ({_names(guards['unguarded'])}): find"
-            " out who did that and when, and what was changed since; restore them as migration 0002 made them"
+            f"the triggers that guard the record are gone or off ({_names(guards['unguarded'])}): find out by whom,"
+            " and what was changed since, then make them again as migration 0002 does"
         )
         yield Finding("record-unguarded", message)
 
 
 def _rewriting(how: str) -> Finding:
-    return Finding("role-could-rewrite", f"the service's database role {how}: {_TWO_ROLES}, then run consent-proxy migrate")
+    message = f"the service's database role {how}: {_TWO_ROLES}, then run consent-proxy migrate"
+    return Finding("role-could-rewrite", message)
 
 
 def _clocks(apart: timedelta) -> Iterator[Finding]:
     if abs(apart) > CLOCKS_APART:
         side = "ahead of" if apart > timedelta(0) else "behind"
         message = (
-            f"the database's clock is {abs(apart).total_seconds():.0f} seconds {side} this machine's: set both by a time"
-            " server (NTP), or terms, tokens and receipts tell wrong moments"
+            f"the database's clock is {abs(apart).total_seconds():.0f} seconds {side} this machine's: set both by a"
+            " time server (NTP), or terms, tokens and receipts tell wrong moments"
         )
         yield Finding("clock-skew", message)
 

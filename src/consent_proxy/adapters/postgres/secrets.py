@@ -31,9 +31,9 @@ class SchemaMissing(Exception):
 class HealthWithKeptSecrets:
     """Fulfils ``LedgerHealth`` for whoever looks and does not serve: tries every kept secret and changes none."""
 
-    def __init__(self, health: LedgerHealth, *, database: Database, secret_key: str, previous: Iterable[str]) -> None:
-        self._health, self._database = health, database
-        self._secret_key, self._previous = secret_key, tuple(previous)
+    def __init__(self, health: LedgerHealth, *, database: Database, keys: Sequence[str]) -> None:
+        """``keys``: the one in use, then previous ones."""
+        self._health, self._database, self._keys = health, database, keys
 
     async def check(self) -> Readiness:
         """See ``LedgerHealth``."""
@@ -42,7 +42,7 @@ class HealthWithKeptSecrets:
             return found
         try:
             async with self._database.acquire() as connection:
-                opened = await _open_all(connection, [WrappingKey(text) for text in (self._secret_key, *self._previous)])
+                opened = await _open_all(connection, [WrappingKey(text) for text in self._keys])
         except LedgerUnavailable:
             return Readiness(ready=False, warnings=(Finding("database-away", "the database does not answer"),))
         except SecretsLocked as error:
@@ -52,11 +52,11 @@ class HealthWithKeptSecrets:
     def _rotation(self, opened: Iterable[_Opened]) -> Iterable[Finding]:
         if outdated := [entry.secret.name for entry in opened if entry.outdated]:
             message = (
-                f"a previous key still wraps {len(outdated)} of the database's secrets: start the service once with both"
-                " keys set, and it wraps them anew"
+                f"a previous key still wraps {len(outdated)} of the database's secrets: start the service once with"
+                " both keys set, and it wraps them anew"
             )
             yield Finding("secrets-not-rewrapped", message, grave=False)
-        elif self._previous:
+        elif len(self._keys) > 1:
             message = "nothing is wrapped by a previous key any more: take CONSENT_PROXY_SECRET_KEYS_PREVIOUS out"
             yield Finding("previous-keys-unneeded", message, grave=False)
 

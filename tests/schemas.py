@@ -73,7 +73,9 @@ def replicate_model(**fields: Any) -> Any:
         "TrainingInput": {"type": "object", "properties": training, "required": ["input_images"]},
         "scheduler": {"enum": ["DDIM", "K_EULER"], "type": "string", "description": "An enumeration."},
     }
-    document = {"openapi": "3.0.2", "paths": {}, "components": {"schemas": schemas}}
+    request = {"type": "object", "properties": {"input": {"$ref": "#/components/schemas/Input"}}}
+    predict = {"post": {"requestBody": {"content": {"application/json": {"schema": request}}}}}
+    document = {"openapi": "3.0.2", "paths": {"/predictions": predict}, "components": {"schemas": schemas}}
     return {
         "owner": owner,
         "name": name,

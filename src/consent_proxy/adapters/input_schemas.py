@@ -3,6 +3,7 @@
 The documents are others' work: whatever is in them, reading ends soon, and what cannot be read is named.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from consent_proxy.domain.payloads import Json
 
 _TRAINING_INPUT, _INPUT = "TrainingInput", "Input"
 _NAMED = 5
+#: A path that can be a model's name; cog's own, such as `/predictions`, cannot.
+_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,8 @@ class SchemaFile:
 
     def models(self) -> frozenset[str]:
         """The names of the models it may be about."""
-        return frozenset({self.model, *(path.strip("/") for path, _ in _inputs(self.document))} - {""})
+        paths = (path.strip("/") for path, _ in _inputs(self.document))
+        return frozenset({self.model, *filter(_NAME.fullmatch, paths)} - {""})
 
     def places(self, *, model: str, purpose: Purpose) -> tuple[InputPlace, ...]:
         """The model's input, place by place. Raises ``SchemaUnreadable``."""
@@ -88,19 +92,14 @@ def _name_in(document: Mapping[str, Json]) -> str:
 
 def _root(document: Mapping[str, Json], *, model: str, purpose: Purpose) -> Json:
     """The schema of the input itself, among all that a document describes."""
+    inputs = dict(_inputs(document))
+    if (found := inputs.get(f"/{model}")) is not None:
+        return found
     components = _components(document)
     if _INPUT in components:
         if purpose is Purpose.TRAINING and _TRAINING_INPUT not in components:
             raise SchemaUnreadable("it has no TrainingInput: this version of the model cannot be trained")
         return components[_TRAINING_INPUT if purpose is Purpose.TRAINING else _INPUT]
-    inputs = dict(_inputs(document))
-    if (found := inputs.get(f"/{model}")) is not None:
-        return found
-    if len(inputs) == 1:
-        (only, found), *_ = inputs.items()
-        # A path of the one model, or of its owner's app in general, may be spelt otherwise; another model's may not.
-        if "/requests/" not in only and (not model or only.strip("/") == model):
-            return found
     if inputs:
         named = ", ".join(sorted(inputs)[:_NAMED])
         raise SchemaUnreadable(f"it describes other models ({named}): name the one it is for, or get that one's schema")

@@ -43,7 +43,8 @@ def check(
     if not listed and not drafts:
         raise click.UsageError("no manifest names such a model: consent-proxy models list, models draft")
     # The files first: a slip there is told before a database is started.
-    compared = list(_schema_findings(schema, listed, model=model)) if schema is not None else []
+    known = [*listed, *drafts]
+    compared = list(_schema_findings(schema, known, model=model)) if schema is not None else []
     findings = [*run(_coverage(settings, listed)), *compared, *check_drafts(drafts)]
     if as_json:
         print_json({"checked": len(listed), "findings": [asdict(finding) for finding in findings]})
@@ -107,7 +108,8 @@ def _matching(read: ReadSchema, manifests: Iterable[Manifest], *, named: str) ->
 
 
 def _compared(read: ReadSchema, manifests: Iterable[Manifest]) -> Iterator[ModelFinding]:
-    for manifest in manifests:
+    """What moved since each review; of a draft there is none yet."""
+    for manifest in filter(lambda one: one.is_reviewed, manifests):
         try:
             places = read.file.places(model=manifest.id, purpose=manifest.purpose)
         except SchemaUnreadable as error:

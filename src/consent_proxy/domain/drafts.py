@@ -75,7 +75,7 @@ def _place(place: InputPlace, desk: _Desk) -> bool:
             return _for_review(place, "may say what a person is like or where they are: no category is for that", desk)
         case Meaning.DISCLOSING:
             return _for_review(place, "may keep the data longer, or show it to others: read what it does", desk)
-        case _:
+        case None:
             pass
     if place.secret:
         return _onward(place, desk)

@@ -18,9 +18,6 @@ class Meaning(Enum):
     ONWARD = "passes data onward"
     PERSONAL = "a trait of a person"
     DISCLOSING = "may keep the data, or open it to others"
-    MADE_OF_A_PERSON = "may name something made of a person"
-    WEIGHTS = "weights"
-    ADDRESS = "an address"
 
 
 def _any_of(words: str) -> re.Pattern[str]:
@@ -31,7 +28,7 @@ def _any_of(words: str) -> re.Pattern[str]:
 _ONWARD = _any_of(
     r"callbacks?|call_back|webhooks?|notify|notification|wandb|hub|bucket|s3|aws|gcs|azure|supabase|civitai|"
     r"hf_repo|repo_id|api_?keys?|access_?keys?|secrets?|password|passwd|credentials?|authorization|bearer|"
-    r"web_search|google_search|search|browse|browsing|grounding|tools?|mcp|plugins?|connectors?|"
+    r"search|web|internet|online|external|browse|browsing|grounding|tools?|mcp|plugins?|connectors?|"
     r"upload_(?:to|url)|output_(?:url|path|prefix|bucket)|push_to"
 )
 _TOKEN = re.compile(r"(?:^|_)(?:access|auth|api|read|write|refresh|session|hf)?_?token$")
@@ -44,7 +41,7 @@ _PERSONAL = _any_of(
 )
 _DISCLOSING = _any_of(
     r"public|publish|share|shared|visibility|gallery|store|stored|retain|retention|log|logs|logging|telemetry|analytics|"
-    r"tracking|metadata|debug|feedback"
+    r"tracking|metadata|debug|feedback|opt_in|opt_out|for_training|allow_training|consent"
 )
 _ACCOUNT = re.compile(r"^(?:end_)?user(?:_?id)?$|^uid$|^customer_id$|^account_id$|^safety_identifier$")
 _SESSION = re.compile(r"^session(?:_?id)?$|^conversation_id$")

@@ -205,7 +205,7 @@ def test_what_is_too_much_ends_soon(first: str, components: Any) -> None:
     assert time.process_time() - began < 10.0
 
 
-SCHEMAS = st.recursive(
+SCHEMAS: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
         st.just({}),
         st.integers(),

@@ -124,15 +124,17 @@ def test_a_draft_of_which_nothing_is_certain_is_still_a_file(tmp_path: Path) -> 
 
 def hostile_document(text: str) -> Any:
     """A schema that says a text wherever a schema can say one."""
-    return fal_openapi(
-        required=("prompt", text),
-        **{
-            text: {"type": "string", "description": text},
-            "style": {"type": "string", "enum": [text, "plain"], "description": text},
-            "odd": {"type": "object", "description": text, "properties": {text: {"enum": [text]}}},
-            "image_url": {"type": "string", "format": text, "title": text, "description": text},
-        },
-    )
+    fields: dict[str, Any] = {
+        text: {"type": "string", "description": text},
+        "style": {"type": "string", "enum": [text, "plain"], "description": text},
+        "odd": {"type": "object", "description": text, "properties": {text: {"enum": [text]}}},
+        "image_url": {"type": "string", "format": text, "title": text, "description": text},
+    }
+    document = fal_openapi()
+    described = document["components"]["schemas"]["EditInput"]
+    described["properties"].update(fields)
+    described["required"].append(text)
+    return document
 
 
 def only_what_was_drafted(text: str, said: str) -> Manifest:

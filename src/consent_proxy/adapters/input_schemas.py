@@ -101,8 +101,9 @@ def _root(document: Mapping[str, Json], *, model: str, purpose: Purpose) -> Json
             raise SchemaUnreadable("it has no TrainingInput: this version of the model cannot be trained")
         return components[_TRAINING_INPUT if purpose is Purpose.TRAINING else _INPUT]
     if inputs:
-        named = ", ".join(sorted(inputs)[:_NAMED])
-        raise SchemaUnreadable(f"it describes other models ({named}): name the one it is for, or get that one's schema")
+        names = sorted(filter(_NAME.fullmatch, (path.strip("/") for path in inputs)))[:_NAMED]
+        others = f" ({', '.join(names)})" if names else ""
+        raise SchemaUnreadable(f"it describes other models{others}: name the one it is for, or get that one's schema")
     if any(key in document for key in ("properties", "$ref", "allOf")):
         return dict(document)
     raise SchemaUnreadable(

@@ -87,7 +87,7 @@ def test_one_model_is_picked_from_fals_list() -> None:
         ({"openapi_schema": 7}, "'openapi_schema' is no JSON object"),
         ({"paths": {"/a/b": {"post": {}}}}, "describes no input"),
         (fal_openapi("other/model"), "of another model"),
-        ({"paths": fal_openapi("other/model")["paths"]}, "other models (/other/model)"),
+        ({"paths": fal_openapi("other/model")["paths"]}, "other models (other/model)"),
         ({"properties": {}}, "names no member"),
         ({"properties": 7}, "names no member"),
         ({"allOf": 7, "properties": {}}, "in the place of a list"),

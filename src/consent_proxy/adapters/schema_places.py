@@ -17,7 +17,8 @@ _LONGEST_DESCRIPTION = 500
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _URI_FORMATS = frozenset({"uri", "url", "uri-reference", "iri", "binary", "byte", "data-url", "data-uri"})
-_VALUES = frozenset(ValueType)
+#: Beyond this, an integer is none that a model computes with, and no longer a float's business either.
+_LARGEST = 2**63
 #: What a schema is about when it does not name its type, by a word that only that type has.
 _TELLING = {"properties": "object", "items": "array", "maxLength": "string", "format": "string"}
 
@@ -156,7 +157,7 @@ def _add_choices(schema: Mapping[str, Json], found: _Found) -> None:
                 found.types.add(ValueType.BOOLEAN)
             case str():
                 found.choices.append(value)
-            case int() | float() if math.isfinite(value):
+            case int() | float() if _is_sane(value):
                 found.choices.append(value)
             case _:
                 raise Unclear("lists values that are neither texts nor numbers")
@@ -199,10 +200,15 @@ def _described(found: _Found, options: Sequence[Alternative], schema: Json, *, p
         max_items=items if isinstance(items, int) else None,
         has_members=bool(found.objects),
         has_items=bool(found.arrays),
-        uri=any(one.get("format") in _URI_FORMATS or "contentEncoding" in one for one in found.texts),
+        uri=any(_is_uri(one) for one in found.texts),
         secret=any(_is_secret(option.schema) for option in options),
         description=_description(options, schema),
     )
+
+
+def _is_uri(schema: Mapping[str, Json]) -> bool:
+    named = schema.get("format")
+    return (isinstance(named, str) and named in _URI_FORMATS) or "contentEncoding" in schema
 
 
 def _is_secret(schema: Mapping[str, Json]) -> bool:
@@ -214,14 +220,18 @@ def _bound(schema: Mapping[str, Json], inclusive: str, exclusive: str, *, step: 
     held, beyond = schema.get(inclusive), schema.get(exclusive)
     whole = schema.get("type") == "integer"
     if isinstance(beyond, int | float) and not isinstance(beyond, bool):
-        return _finite(beyond + step if whole else beyond)
+        return _sane(beyond + step if whole else beyond)
     if isinstance(held, int | float) and not isinstance(held, bool):
-        return _finite(held + step if whole and beyond is True else held)
+        return _sane(held + step if whole and beyond is True else held)
     return None
 
 
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+def _sane(number: float) -> float | None:
+    return number if _is_sane(number) else None
+
+
+def _is_sane(number: float) -> bool:
+    return abs(number) <= _LARGEST if isinstance(number, int) else math.isfinite(number)
 
 
 def _all_or_none(bounds: list[float | None], *, widest: Callable[[list[float]], float]) -> float | None:

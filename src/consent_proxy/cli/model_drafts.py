@@ -51,7 +51,7 @@ def draft(
         recipient=recipient or provider,
         model=model,
         purpose=Purpose(purpose),
-        source=f"schema file {schema.name[:200]}",
+        source=f"schema file {plain(schema.name[:200])}",
         source_sha256=read.sha256,
         version=read.file.version,
     )

@@ -72,9 +72,7 @@ def plain(name: str) -> str:
 
 def meaning_of(name: str, *, text: bool) -> Meaning | None:
     """What a name stands for whatever the value looks like; ``text``: whether a value can be free text."""
-    if _TRIGGER.search(name):
-        return None
-    if _ONWARD.search(name) or (text and _TOKEN.search(name)):
+    if _ONWARD.search(name) or (text and _TOKEN.search(name) and not _TRIGGER.search(name)):
         return Meaning.ONWARD
     if _PERSONAL.search(name):
         return Meaning.PERSONAL

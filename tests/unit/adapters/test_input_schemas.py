@@ -1,6 +1,5 @@
 """A schema is read as fal and Replicate write them; what is malformed, huge or goes round ends soon, with a reason."""
 
-import json
 import time
 from typing import Any
 
@@ -116,6 +115,12 @@ def test_a_document_that_nothing_can_be_made_of_says_why(document: Any, says: st
         ({"type": "array", "items": {"type": "array", "items": TEXT}}, None),
         ({"enum": [{"a": 1}]}, "neither texts nor numbers"),
         ({"enum": "all"}, "in a way that is none"),
+        ({"enum": [10**4000]}, "neither texts nor numbers"),
+        ({"enum": [float("inf")]}, "neither texts nor numbers"),
+        ({"type": {}}, "names no type"),
+        ({"type": [7, None]}, "names no type"),
+        ({"$ref": 7}, "in another document"),
+        ({"properties": {"a": TEXT}, "required": "a", "x-fal-order-properties": [7, {}]}, ""),
         ({"$ref": "https://example.com/schema.json#/x"}, "in another document"),
         ({"$ref": "#/components/schemas/Nowhere"}, "not in the document"),
         ({"allOf": [{"type": "string"}, {"type": "number"}]}, "contradicts itself"),
@@ -164,6 +169,9 @@ def test_what_lies_deeper_than_a_manifest_reaches_is_told() -> None:
         ({"const": "only"}, {"choices": ("only",)}),
         ({"enum": [True, False]}, {"types": {ValueType.BOOLEAN}}),
         ({"type": "string", "contentEncoding": "base64"}, {"uri": True}),
+        ({"type": "string", "format": {}, "maxLength": "long", "description": 7}, {"uri": False, "max_length": None}),
+        ({"type": "integer", "minimum": -(10**4000), "exclusiveMaximum": 10**4000}, {"minimum": None, "maximum": None}),
+        ({"type": "number", "minimum": True, "maximum": "much"}, {"minimum": None, "maximum": None}),
     ],
 )  # fmt: skip
 def test_a_place_is_read_as_json_schema_means_it(schema: Any, expected: dict[str, Any]) -> None:
@@ -205,10 +213,23 @@ def test_what_is_too_much_ends_soon(first: str, components: Any) -> None:
     assert time.process_time() - began < 10.0
 
 
+#: Words that mean something in a schema, and what should not stand there.
+WORDS = (
+    *("type", "format", "enum", "const", "items", "properties", "required", "minimum", "exclusiveMaximum", "maxLength"),
+    *("maxItems", "allOf", "anyOf", "$ref", "x-order", "x-fal-order-properties", "description", "writeOnly"),
+)
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from(
+        [10**4000, -1, 0.5, "string", "integer", "object", "array", "null", [], {}, [None], ["string"], "#/"]
+    ),
+)
 SCHEMAS: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
         st.just({}),
         st.integers(),
+        st.dictionaries(st.sampled_from(WORDS), JUNK, max_size=3),
         st.sampled_from(
             [TEXT, {"type": "integer", "minimum": 1}, {"enum": ["a", None, 1.5]}, ref("A"), ref("B"), ref("C")]
         ),
@@ -227,7 +248,7 @@ SCHEMAS: st.SearchStrategy[Any] = st.recursive(
 def test_any_document_is_read_or_refused_and_never_breaks(schemas: list[Any], root: Any) -> None:
     document = {"properties": {"x": root}, "components": {"schemas": dict(zip("ABC", schemas, strict=True))}}
     try:
-        found = open_schema(json.loads(json.dumps(document))).places(model=FAL_MODEL, purpose=Purpose.GENERATION)
+        found = open_schema(document).places(model=FAL_MODEL, purpose=Purpose.GENERATION)
     except SchemaUnreadable:
         return
     assert len({place.path for place in found}) == len(found)

@@ -52,7 +52,7 @@ def test_a_name_that_every_provider_uses_alike_says_what_the_text_is(name: str, 
     "name",
     [
         *("webhook_url", "complete_callback", "call_back_url", "openai_api_key", "aws_secret_access_key"),
-        *("wandb_project", "enable_web_search", "tools", "hf_repo_id", "upload_url", "password"),
+        *("wandb_project", "enable_web_search", "tools", "hf_repo_id", "upload_url", "password", "trigger_webhook"),
     ],
 )
 @pytest.mark.parametrize("types", [TEXT, frozenset({ValueType.BOOLEAN})])
@@ -62,6 +62,7 @@ def test_what_passes_data_onward_is_onward_whatever_it_looks_like(name: str, typ
 
 def test_a_token_is_onward_where_it_is_a_text_and_a_count_of_tokens_is_a_number() -> None:
     assert drafted(text("hf_token")).fields["hf_token"].category is DataCategory.ONWARD
+    assert "placeholder_token" in drafted(text("placeholder_token")).review
     assert drafted(number("max_tokens", minimum=1, maximum=8)).fields["max_tokens"].kind is FieldKind.INTEGER
 
 

@@ -26,7 +26,7 @@ class SchemaFile:
     ``model`` and ``version`` are empty where the document does not say.
     """
 
-    document: Mapping[str, Json]
+    document: dict[str, Json]
     model: str = ""
     version: str = ""
 

@@ -1,16 +1,19 @@
 """Resolving `$ref`, `allOf`, `anyOf` and `oneOf`: what a place may be, as a bounded list of plain schemas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 from consent_proxy.domain.payloads import Json
 
-#: Schemas looked at for one document; fal's and Replicate's largest inputs need some hundreds.
+#: What may be looked at for one document, in schemas; fal's and Replicate's largest inputs need some hundreds. A schema
+#: with many words in it counts for more than one.
 MOST_LOOKS = 20_000
+_WORDS_A_LOOK = 50
 #: How deep references and compositions may lead into one another for one place.
 DEEPEST = 40
 MOST_ALTERNATIVES = 64
-_MOST_COMPARISONS = 1_000_000
+#: Words, members or names that two schemas may come to together.
+_MOST_JOINED = 2_000
 
 _COMPOSITION = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 
@@ -34,15 +37,15 @@ class Alternative:
 class Resolver:
     """Looks schemas up in one document, and no more often than ``MOST_LOOKS``."""
 
-    def __init__(self, document: Mapping[str, Json]) -> None:
+    def __init__(self, document: dict[str, Json]) -> None:
         self._document = document
         self._looks = 0
 
     def alternatives(self, schema: Json, *, trail: frozenset[str], depth: int = 0) -> list[Alternative]:
         """What the place may be. Raises ``Unclear``, and ``SchemaUnreadable`` where the whole is too much."""
-        self._looks += 1
+        self._looks += _weight(schema)
         if self._looks > MOST_LOOKS:
-            raise SchemaUnreadable("it refers to itself more often than can be followed: write this manifest by hand")
+            raise SchemaUnreadable("it is larger, or goes round more often, than can be read: write it by hand")
         if depth > DEEPEST:
             raise Unclear("refers on and on")
         if schema is True:
@@ -71,13 +74,18 @@ class Resolver:
             raise Unclear("is described in another document")
         if reference in trail:
             raise Unclear("refers to itself")
-        target: Json = dict(self._document)
+        target: Json = self._document
         for part in reference.removeprefix("#").split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(target, dict) or key not in target:
                 raise Unclear("refers to what is not in the document")
             target = target[key]
         return self.alternatives(target, trail=trail | {reference}, depth=depth + 1)
+
+
+def _weight(schema: Json) -> int:
+    held = schema.values() if isinstance(schema, dict) else ()
+    return 1 + sum(1 + (len(part) if isinstance(part, dict | list) else 0) for part in held) // _WORDS_A_LOOK
 
 
 def _parts(schema: Mapping[str, Json], key: str) -> list[Json]:
@@ -96,6 +104,7 @@ def _product(left: Sequence[Alternative], right: Sequence[Alternative]) -> list[
 
 def _both(one: Alternative, other: Alternative) -> Alternative:
     """A value of both schemas. Where they say the same word the narrower holds, and of descriptions the first."""
+    _check_size(one.schema, other.schema)
     merged = {**other.schema, **one.schema}
     for key in one.schema.keys() & other.schema.keys():
         merged[key] = _narrower(key, one.schema[key], other.schema[key])
@@ -105,14 +114,16 @@ def _both(one: Alternative, other: Alternative) -> Alternative:
 def _narrower(key: str, one: Json, other: Json) -> Json:
     match key, one, other:
         case "properties", dict(), dict():
+            _check_size(one, other)
             shared: dict[str, Json] = {name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()}
             return {**other, **one, **shared}
         case "required", list(), list():
+            _check_size(one, other)
             return [*one, *other]
         case "enum", list(), list():
-            if len(one) * len(other) > _MOST_COMPARISONS:
-                raise Unclear("lists too many values")
-            return [value for value in one if value in other]
+            _check_size(one, other)
+            shared_values = {value for value in other if not isinstance(value, dict | list)}
+            return [value for value in one if not isinstance(value, dict | list) and value in shared_values]
         case (("minimum" | "minLength" | "exclusiveMinimum"), int() | float(), int() | float()):
             return max(one, other)
         case (("maximum" | "maxLength" | "maxItems" | "exclusiveMaximum"), int() | float(), int() | float()):
@@ -121,6 +132,11 @@ def _narrower(key: str, one: Json, other: Json) -> Json:
             return _shared_type(one, other)
         case _:
             return one
+
+
+def _check_size(one: Sized, other: Sized) -> None:
+    if len(one) + len(other) > _MOST_JOINED:
+        raise Unclear("says too much at once")
 
 
 def _shared_type(one: Json, other: Json) -> Json:

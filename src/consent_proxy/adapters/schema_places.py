@@ -146,7 +146,7 @@ def _sorted_out(options: Iterable[Alternative]) -> _Found:
 
 
 def _add_choices(schema: Mapping[str, Json], found: _Found) -> None:
-    listed = schema.get("enum", [schema.get("const")])
+    listed = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(listed, list):
         raise Unclear("lists its values in a way that is none")
     for value in listed:

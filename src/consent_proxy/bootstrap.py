@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
+from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.adapters.manifests import FileManifestCatalogue
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
@@ -30,7 +31,7 @@ from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresK
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
-from consent_proxy.adapters.postgres.secrets import SchemaMissing
+from consent_proxy.adapters.postgres.secrets import HealthWithKeptSecrets, SchemaMissing
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import keep_up
@@ -140,8 +141,11 @@ def migrate_store(settings: Settings) -> MigrationResult:
 
 
 def open_manifests(settings: Settings) -> FileManifestCatalogue:
-    """The manifests shipped and those of ``MANIFESTS_DIR``."""
-    return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
+    """The manifests shipped and those of ``MANIFESTS_DIR``. Raises ``StartError``."""
+    try:
+        return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
+    except ManifestFileInvalid as error:
+        raise StartError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,13 @@ class Desk:
     access_log: AccessLog
     clock: Clock
     ids: Identifiers
+
+    @property
+    def whole_health(self) -> LedgerHealth:
+        """Its health, and whether the secrets kept there open."""
+        settings = self.settings
+        keys = (_revealed(settings.secret_key) or "", *settings.previous_keys)
+        return HealthWithKeptSecrets(self.health, database=self.database, keys=keys)
 
     async def find_subject(self, identifier: SubjectIdentifier) -> SubjectRef | None:
         """The reference of a person, if there is one. Raises ``LedgerUnavailable`` and ``StartError``."""
@@ -180,7 +191,7 @@ async def open_desk(settings: Settings, *, progress: Callable[[str], None] | Non
 
 
 def check_start(settings: Settings) -> None:
-    """Raise ``StartError`` for what will not mend itself: no schema, or secrets that do not open. Blocking.
+    """Raise ``StartError`` for what will not mend itself: no schema, locked secrets, wrong manifests. Blocking.
 
     A database that is away is no such thing: the service waits for it with its door shut.
     """
@@ -189,6 +200,7 @@ def check_start(settings: Settings) -> None:
         async with _database(_revealed(settings.database_url) or "") as database:
             await (await _keyring(database, settings)).aclose()
 
+    open_manifests(settings)
     asyncio.run(look())
 
 
@@ -256,8 +268,7 @@ def _services(
         output_ttl=settings.output_ttl,
         sandboxed=frozenset(settings.sandboxed),
     )
-    fal = _fal(settings, outbound)
-    replicate = _replicate(settings, outbound)
+    providers = (_fal(settings, outbound), _replicate(settings, outbound))
     return Services(
         public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
         environment=settings.environment,
@@ -275,7 +286,7 @@ def _services(
         facts=desk.facts,
         jobs=PostgresJobs(database),
         manifests=open_manifests(settings),
-        providers={fal.name: fal, replicate.name: replicate},
+        providers={provider.name: provider for provider in providers},
         deployments=ReplicateDeployments(outbound, token=settings.replicate_token, api_url=settings.replicate.api_url),
         ledger=PostgresConsentLedger(database, send_within=settings.send_within),
         subjects=subjects,
@@ -283,6 +294,7 @@ def _services(
         reader=desk.reader,
         access_log=desk.access_log,
         health=HealthWithSecrets(desk.health, keyring=keyring),
+        setup=settings.setup(),
         clock=clock,
         ids=ids,
         digests=keyring,
@@ -292,25 +304,23 @@ def _services(
 
 
 def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
-    fal = settings.fal
     return FalProvider(
         outbound,
         key=settings.fal_key,
-        run_url=fal.run_url,
-        queue_url=fal.queue_url,
-        output_hosts=fal.output_hosts,
+        run_url=settings.fal.run_url,
+        queue_url=settings.fal.queue_url,
+        output_hosts=settings.fal.output_hosts,
         output_ttl=settings.output_ttl,
         timeout=settings.provider_timeout,
     )
 
 
 def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
-    replicate = settings.replicate
     return ReplicateProvider(
         outbound,
         token=settings.replicate_token,
-        api_url=replicate.api_url,
-        delivery_hosts=replicate.delivery_hosts,
+        api_url=settings.replicate.api_url,
+        delivery_hosts=settings.replicate.delivery_hosts,
         timeout=settings.provider_timeout,
     )
 
@@ -324,7 +334,7 @@ def _desk(database: Database, settings: Settings) -> Desk:
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
         rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),
-        health=PostgresHealth(database),
+        health=PostgresHealth(database, clock=clock),
         access_log=PostgresAccessLog(database),
         clock=clock,
         ids=Uuid7Identifiers(),
@@ -347,7 +357,7 @@ async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
     keyring = PostgresKeyring(
         database,
         secret_key=_revealed(settings.secret_key) or "",
-        previous=[key.get_secret_value() for key in settings.secret_keys_previous],
+        previous=settings.previous_keys,
     )
     try:
         await keyring.start()

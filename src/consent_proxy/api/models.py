@@ -47,6 +47,7 @@ def manifest_document(manifest: Manifest) -> dict[str, Any]:
         "source_sha256": manifest.source_sha256,
         "reviewed_by": manifest.reviewed_by,
         "reviewed_at": manifest.reviewed_at.isoformat() if manifest.reviewed_at is not None else None,
+        "left_out": list(manifest.left_out),
         "fields": [document for member in manifest.fields.values() for document in _places(member)],
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from consent_proxy.adapters.manifest_files import ModelName
 from consent_proxy.api.schemas import Country, Label, LocaleTag, Moment, Name
 from consent_proxy.domain.subjects import MAX_IDENTIFIER_BYTES, SubjectIdentifier, SubjectInvalid, identifier_from_text
 
@@ -62,6 +63,7 @@ class MomentOrDate(click.ParamType[datetime]):
 
 NAME = Shaped("name", shape=Name, told="a name: small letters, digits, '.', '_' and '-', at most 64")
 LABEL = Shaped("label", shape=Label, told="an id: letters, digits, blanks and . _ : / # -, at most 200")
+MODEL = Shaped("model", shape=ModelName, told="a model's id: two to eight parts joined by '/', as in fal-ai/flux/dev")
 COUNTRY = Shaped("country", shape=Country, told="a country: two capital letters, as in US")
 LOCALE = Shaped("locale", shape=LocaleTag, told="a language as BCP 47 has it, as in en or pt-BR")
 MOMENT = MomentOrDate()

@@ -79,7 +79,7 @@ async def _open(at: Remote | None) -> AsyncIterator[ControlDesk]:
     async with open_desk(Settings(), progress=say) as desk:
         found = await desk.health.check()
         if not found.ready:
-            raise Unavailable(f"{'; '.join(found.warnings)}: {_NEXT}")
+            raise Unavailable(f"{'; '.join(finding.message for finding in found.warnings)}: {_NEXT}")
         yield DatabaseControlDesk(desk)
 
 

@@ -10,7 +10,6 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.application.ports.desk import DeskAway, DeskRefused
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.bootstrap import StartError
@@ -45,7 +44,7 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except DeskRefused as error:
         raise Finding(str(error)) from None
-    except (StartError, DeskAway, ManifestFileInvalid) as error:
+    except (StartError, DeskAway) as error:
         raise Unavailable(str(error)) from None
     except LedgerUnavailable:
         raise Unavailable("the database does not answer: start it, or correct CONSENT_PROXY_DATABASE_URL") from None

@@ -4,6 +4,8 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, TypeVar
@@ -11,11 +13,16 @@ from typing import Any, BinaryIO, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
+from consent_proxy.adapters.input_schemas import SchemaFile, open_schema
+from consent_proxy.adapters.schema_alternatives import SchemaUnreadable
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import parse_json
 from consent_proxy.api.routing import CONTROL_BODY_LIMIT
 from consent_proxy.cli.exits import Unavailable
 from consent_proxy.cli.output import printable
+
+#: The largest schema of fal's or Replicate's has some hundreds of kilobytes.
+LARGEST_SCHEMA = 32_000_000
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -77,3 +84,30 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if part is not None:
             with suppress(OSError):
                 part.unlink()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSchema:
+    """A provider's schema as it lay in a file, and the digest of that file."""
+
+    path: Path
+    sha256: str
+    file: SchemaFile
+
+
+def read_schema(path: Path, *, model: str = "") -> ReadSchema:
+    """A schema document, at most ``LARGEST_SCHEMA`` bytes; of a list of models, the one of ``model``.
+
+    Raises ``Unavailable`` that says what is wrong with it.
+    """
+    try:
+        if (size := path.stat().st_size) > LARGEST_SCHEMA:
+            raise Unavailable(f"{path} has {size:,} bytes, and a schema may have {LARGEST_SCHEMA:,}")
+        body = path.read_bytes()
+        return ReadSchema(path=path, sha256=sha256(body).hexdigest(), file=open_schema(parse_json(body), model=model))
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read: {error.strerror}") from None
+    except Problem as problem:
+        raise Unavailable(f"{path}: {problem.detail}") from None
+    except SchemaUnreadable as error:
+        raise Unavailable(f"{path} is no schema that can be used: {error}") from None

@@ -8,7 +8,9 @@ from consent_proxy.api.models import manifest_document
 from consent_proxy.bootstrap import open_manifests
 from consent_proxy.cli.arguments import LABEL, NAME
 from consent_proxy.cli.desks import Remote, at_desk, open_remote_desk
-from consent_proxy.cli.exits import Finding, Unavailable, run
+from consent_proxy.cli.exits import Finding, run
+from consent_proxy.cli.model_checks import check
+from consent_proxy.cli.model_drafts import draft
 from consent_proxy.cli.output import examples, json_option, print_json, print_rows
 from consent_proxy.domain.callers import Role
 from consent_proxy.settings import Settings
@@ -16,7 +18,7 @@ from consent_proxy.settings import Settings
 
 @click.group()
 def models() -> None:
-    """List and show the manifests in force: the models that may be called, and what may be sent to them."""
+    """List, show, draft and check the manifests: what may be sent to which model."""
 
 
 @models.command(name="list")
@@ -68,15 +70,5 @@ def _manifests(at: Remote | None, *, provider: str | None = None, model: str | N
     ]
 
 
-@models.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def draft(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - any of them gets the same answer
-    """Make a manifest from a provider's schema (not available yet)."""
-    raise Unavailable("models draft is not available yet: write a manifest by hand, the README says how")
-
-
-@models.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def check(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - any of them gets the same answer
-    """Compare manifests with newer schemas (not available yet)."""
-    raise Unavailable("models check is not available yet")
+models.add_command(draft)
+models.add_command(check)

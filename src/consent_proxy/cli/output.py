@@ -107,3 +107,8 @@ def _as_text(value: Any) -> Any:
             return sorted(value)
         case _:
             return str(value)
+
+
+def plain(text: str) -> str:
+    """Another's text for a terminal: without what moves the cursor, hides, or turns the direction of reading."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -1,4 +1,4 @@
-"""The one way to strip a file: by its format, written whole or not at all, and stripped once more to see it is clean."""
+"""The one way to strip a file: by its format, whole or not at all, and once more to see that it is clean."""
 
 import mmap
 import os
@@ -16,6 +16,8 @@ __all__ = ["MediaRefused", "Stripped", "TagGroup", "strip_file"]
 
 #: A stripper for each format; what is not in here is refused.
 _STRIPPERS: Mapping[MediaFormat, Strip] = {**STILL_STRIPPERS}
+
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +37,21 @@ def strip_file(source: Path, target: Path) -> Stripped:
     ``target`` appears complete or not at all. Raises `MediaRefused` for what is not wholly understood, and for an
     output that a second stripping would change; ``OSError`` for what the file system refuses.
     """
-    format = _known_format(source)
-    strip = _STRIPPERS.get(format)
+    known = _known_format(source)
+    strip = _STRIPPERS.get(known)
     if strip is None:
-        raise MediaRefused("media-type-unsupported", f"{format.name} files cannot be cleaned yet")
+        raise MediaRefused("media-type-unsupported", f"{known.name} files cannot be cleaned yet")
     unfinished = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.part")
     try:
         with unfinished.open("xb") as file:
             removed = strip(source, file.write)
-        _check_clean(unfinished, format, strip)
+        _check_clean(unfinished, known, strip)
         written = unfinished.stat().st_size
         os.replace(unfinished, target)  # noqa: PTH105 - `Path.replace` says nothing more
     finally:
         unfinished.unlink(missing_ok=True)
     return Stripped(
-        format=format,
+        format=known,
         removed=tuple(group for group in TagGroup if group in removed),
         bytes_before=source.stat().st_size,
         bytes_after=written,
@@ -59,40 +61,42 @@ def strip_file(source: Path, target: Path) -> Stripped:
 def _known_format(source: Path) -> MediaFormat:
     with source.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    if format := sniff(head):
-        return format
+    if known := sniff(head):
+        return known
     if not head:
         raise MediaRefused("media-type-unsupported", "the file is empty")
     name = unsupported_name(head)
     raise MediaRefused("media-type-unsupported", f"{name} is not supported" if name else "the file's type is not known")
 
 
-def _check_clean(written: Path, format: MediaFormat, strip: Strip) -> None:
+def _check_clean(written: Path, known: MediaFormat, strip: Strip) -> None:
     """Strip what was written once more: it must be known as the same, hold nothing to remove, and not change."""
     with written.open("rb") as file:
-        if sniff(file.read(HEAD_BYTES)) != format:
+        if sniff(file.read(HEAD_BYTES)) != known:
             raise not_clean("the cleaned file is of another type than the file was")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as kept, memoryview(kept) as whole:
-            again = _Comparison(whole)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            again = _Comparison(content)
             left = strip(written, again.compare)
-            if left or not again.is_equal:
-                raise not_clean("the cleaned file does not stay the same when it is cleaned again")
+    if left or not again.is_equal:
+        raise not_clean("the cleaned file does not stay the same when it is cleaned again")
 
 
 class _Comparison:
     """Takes pieces as a file would, and compares them with what is there."""
 
-    def __init__(self, expected: memoryview) -> None:
+    def __init__(self, expected: mmap.mmap) -> None:
         self._expected = expected
+        self._length = len(expected)
         self._at = 0
         self._same = True
 
-    def compare(self, piece: Piece) -> int:
-        end = self._at + len(piece)
-        self._same = self._same and self._expected[self._at : end] == piece
-        self._at = end
-        return len(piece)
+    def compare(self, piece: Piece) -> None:
+        # Block by block and as `bytes`, which compare ten times as fast as views do.
+        for start in range(0, len(piece), _BLOCK):
+            block = bytes(piece[start : start + _BLOCK])
+            self._same = self._same and self._expected[self._at : self._at + len(block)] == block
+            self._at += len(block)
 
     @property
     def is_equal(self) -> bool:
-        return self._same and self._at == len(self._expected)
+        return self._same and self._at == self._length

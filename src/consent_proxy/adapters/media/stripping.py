@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consent_proxy.adapters.media.kinds import HEAD_BYTES, MediaFormat, sniff, unsupported_name
+from consent_proxy.adapters.media.moving import MOVING_STRIPPERS
 from consent_proxy.adapters.media.pieces import Piece, Strip
 from consent_proxy.adapters.media.stills import STILL_STRIPPERS
 from consent_proxy.adapters.media.tags import MediaRefused, TagGroup, not_clean
@@ -15,7 +16,7 @@ from consent_proxy.adapters.media.tags import MediaRefused, TagGroup, not_clean
 __all__ = ["MediaRefused", "Stripped", "TagGroup", "strip_file"]
 
 #: A stripper for each format; what is not in here is refused.
-_STRIPPERS: Mapping[MediaFormat, Strip] = {**STILL_STRIPPERS}
+_STRIPPERS: Mapping[MediaFormat, Strip] = {**STILL_STRIPPERS, **MOVING_STRIPPERS}
 
 _BLOCK = 1 << 16
 

@@ -30,7 +30,7 @@ _LONGEST_LOOK = 1024 * 1024
 _FOUR_BYTES = 1 << 32
 
 _KNOWN_BRANDS = frozenset(
-    b"isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 mp41 mp42 avc1 hvc1 hev1 av01 dby1 dash msdh cmfc mmp4 MSNV M4VH".split()
+    b"isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 mp41 mp42 avc1 hvc1 hev1 av01 dby1 dash cmfc mmp4 MSNV M4VH".split()
 ) | {b"3gp4", b"3gp5", b"3gp6", b"M4V ", b"M4A ", b"M4B ", b"qt  "}
 
 
@@ -168,7 +168,7 @@ def _mdat_head(size: int) -> bytes:
 
 
 def _checked(kept: Sequence[Span], others: Sequence[Span], samples: Sequence[FileBox]) -> list[Span]:
-    """The kept chunks in their order, joined where they touch: each inside an ``mdat``, none over another one's bytes."""
+    """The kept chunks joined where they touch: each inside an ``mdat``, none over another one's bytes."""
     ordered = sorted((span.start, span.end, True) for span in kept if span.length)
     ends = {True: 0, False: 0}
     for start, end, is_kept in sorted(ordered + [(span.start, span.end, False) for span in others if span.length]):

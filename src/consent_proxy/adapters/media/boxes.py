@@ -34,9 +34,7 @@ def boxes_of_file(source: Source) -> Iterator[FileBox]:
             size = source.size - at
         if size < header or at + size > source.size:
             raise not_clean("a box is longer than the file, or shorter than its own header")
-        yield FileBox(
-            kind=kind, whole=Span(start=at, length=size), body=Span(start=at + header, length=size - header)
-        )
+        yield FileBox(kind=kind, whole=Span(start=at, length=size), body=Span(start=at + header, length=size - header))
         at += size
     raise not_clean(f"more than {_MOST_BOXES} boxes stand at the top of the file")
 

@@ -180,7 +180,9 @@ def _clean_mvhd(body: bytes, next_track: int, removed: set[TagGroup]) -> bytes:
     matrix = head.take(_MATRIX)
     head.take(28)
     head.finish()
-    return full_box(b"mvhd", version, 0, bytes(2 * wide), timing, shown, bytes(10), matrix, bytes(24), struct.pack(">I", next_track))
+    return full_box(
+        b"mvhd", version, 0, bytes(2 * wide), timing, shown, bytes(10), matrix, bytes(24), struct.pack(">I", next_track)
+    )
 
 
 def _clean_tkhd(body: bytes, removed: set[TagGroup]) -> tuple[int, int, bytes]:
@@ -268,7 +270,9 @@ def _check_place(dinf: bytes) -> None:
     places = Cursor(_one(boxes_within(dinf), b"dref"), "a track's place")
     places.take(8)
     entries = boxes_within(places.rest())
-    if not entries or any(kind not in {b"url ", b"urn ", b"alis"} or not body[3:4] == b"\x01" for kind, body in entries):
+    if not entries or any(
+        kind not in {b"url ", b"urn ", b"alis"} or not body[3:4] == b"\x01" for kind, body in entries
+    ):
         raise not_clean("a track's samples stand in another file")
 
 

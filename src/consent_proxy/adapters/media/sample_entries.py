@@ -41,9 +41,21 @@ _ENCRYPTED = frozenset({b"encv", b"enca", b"drmi", b"drms"})
 
 #: Settings that are numbers of a fixed size, and nothing but.
 _NUMBERS: Mapping[bytes, int] = {
-    **{b"pasp": 8, b"clap": 32, b"fiel": 2, b"gama": 4, b"btrt": 12, b"amve": 8},
-    **{b"mdcv": 24, b"clli": 4, b"SmDm": 28, b"CoLL": 8},
-    **{b"srat": 8, b"dac3": 3, b"pcmC": 6, b"enda": 2, b"vpcC": 12},
+    b"pasp": 8,
+    b"clap": 32,
+    b"fiel": 2,
+    b"gama": 4,
+    b"btrt": 12,
+    b"amve": 8,
+    b"mdcv": 24,
+    b"clli": 4,
+    b"SmDm": 28,
+    b"CoLL": 8,
+    b"srat": 8,
+    b"dac3": 3,
+    b"pcmC": 6,
+    b"enda": 2,
+    b"vpcC": 12,
 }
 #: Colour as numbers: the letters before them, and the whole length.
 _COLOURS = {b"nclx": 11, b"nclc": 10}

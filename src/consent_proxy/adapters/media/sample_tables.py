@@ -4,7 +4,7 @@ import sys
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from consent_proxy.adapters.media.boxes import box, boxes_within, full_box
 from consent_proxy.adapters.media.cursor import Cursor
@@ -13,7 +13,9 @@ from consent_proxy.adapters.media.spans import Span
 from consent_proxy.adapters.media.tags import TagGroup, not_clean
 
 #: What may be left out of a table without a sample being shown otherwise.
-_NOT_NEEDED = frozenset({b"sdtp", b"stdp", b"padb", b"subs", b"udta", b"uuid", b"free", b"skip", b"stsh", b"sbgp", b"sgpd"})
+_NOT_NEEDED = frozenset(
+    {b"sdtp", b"stdp", b"padb", b"subs", b"udta", b"uuid", b"free", b"skip", b"stsh", b"sbgp", b"sgpd"}
+)
 _ENCRYPTION = frozenset({b"senc", b"saiz", b"saio"})
 #: Groups of samples that decoders roll in with, and the bytes that describe one.
 _ROLLING_GROUPS = {b"roll": 2, b"prol": 2, b"rap ": 1}
@@ -77,9 +79,8 @@ def _entries(tables: Mapping[bytes, bytes], *, count: int, handler: bytes) -> tu
     entries = [clean_entry(kind, body, handler=handler) for kind, body in boxes_within(described.rest())]
     if not number == len(entries) > 0:
         raise described.unclear()
-    if used := set(_numbers(_needed(tables, b"stsc")[8:])[2::3]):
-        if min(used) < 1 or max(used) > number:
-            raise not_clean("samples are of a coding that no entry describes")
+    if (used := set(_numbers(_needed(tables, b"stsc")[8:])[2::3])) and (min(used) < 1 or max(used) > number):
+        raise not_clean("samples are of a coding that no entry describes")
     size = int.from_bytes(_needed(tables, b"stsz")[4:8], "big") if b"stsz" in tables else 0
     if count and any(entry.sample_bytes not in {None, size} for entry in entries):
         raise not_clean("a sound track's samples are not as long as its coding says")
@@ -98,10 +99,10 @@ def _chunks(tables: Mapping[bytes, bytes]) -> tuple[int, tuple[Span, ...]]:
     if ends[-1] != count:
         raise not_clean("a track has more samples, or fewer, than its chunks hold")
     if isinstance(sizes, int):
-        lengths = [(after - before) * sizes for before, after in zip(ends, ends[1:], strict=False)]
+        lengths = [(after - before) * sizes for before, after in pairwise(ends)]
     else:
         total = [0, *accumulate(sizes)]
-        lengths = [total[after] - total[before] for before, after in zip(ends, ends[1:], strict=False)]
+        lengths = [total[after] - total[before] for before, after in pairwise(ends)]
     return count, tuple(Span(start=start, length=length) for start, length in zip(starts, lengths, strict=True))
 
 

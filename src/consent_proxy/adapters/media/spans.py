@@ -57,7 +57,7 @@ class Source:
 
     def read(self, start: int, length: int) -> bytes:
         at = start - self._window_start
-        if 0 <= at and at + length <= len(self._window):
+        if at >= 0 and at + length <= len(self._window):
             return self._window[at : at + length]
         if start < 0 or length < 0 or start + length > self.size:
             raise not_clean("the file ends in the middle of what it announces")

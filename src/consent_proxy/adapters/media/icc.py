@@ -97,11 +97,11 @@ def _length(kind: bytes, content: bytes) -> int | None:
             return 12 + 4 * counts[function] if function < len(counts) else None
         case b"mft1" if len(content) >= 48:  # noqa: PLR2004
             inputs, outputs, grid = content[8:11]
-            cells: int = grid**inputs
+            cells = int(grid**inputs)
             return 48 + 256 * (inputs + outputs) + outputs * cells
         case b"mft2" if len(content) >= 52:  # noqa: PLR2004
             inputs, outputs, grid = content[8:11]
-            cells: int = grid**inputs
+            cells = int(grid**inputs)
             before, after = int.from_bytes(content[48:50]), int.from_bytes(content[50:52])
             return 52 + 2 * (inputs * before + outputs * cells + outputs * after)
         case b"mAB " | b"mBA " | b"mpet":

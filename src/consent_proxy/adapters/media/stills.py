@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from consent_proxy.adapters.media.gif import clean_gif
+from consent_proxy.adapters.media.heif import strip_avif, strip_heic
 from consent_proxy.adapters.media.jpeg import clean_jpeg
-from consent_proxy.adapters.media.kinds import GIF, JPEG, PNG, WEBP, MediaFormat
+from consent_proxy.adapters.media.kinds import AVIF, GIF, HEIC, JPEG, PNG, WEBP, MediaFormat
 from consent_proxy.adapters.media.pieces import Cleaned, Emit, Strip, mapped
 from consent_proxy.adapters.media.png import clean_png
 from consent_proxy.adapters.media.tags import TagGroup
@@ -29,4 +30,6 @@ STILL_STRIPPERS: Mapping[MediaFormat, Strip] = {
     PNG: _stripping(clean_png),
     WEBP: _stripping(clean_webp),
     GIF: _stripping(clean_gif),
+    HEIC: strip_heic,
+    AVIF: strip_avif,
 }

@@ -7,14 +7,17 @@ from consent_proxy.adapters.media.tags import not_clean
 
 #: No parameter set or decoder configuration that a camera writes comes near.
 _LONGEST_UNIT = 4096
-_LONGEST_AAC = 12
+_SHORTEST_AAC, _LONGEST_AAC = 2, 12
 
 _AVC_HIGH_PROFILES = frozenset({100, 110, 122, 144, 244, 44})
 _SPS, _PPS, _SPS_EXTENSION = 7, 8, 13
 _HEVC_PARAMETER_SETS = frozenset({32, 33, 34})
 _HEVC_MESSAGES = frozenset({39, 40})
 #: Messages about colour, with their one length: mastering display, content light, alternative transfer.
-_COLOUR_MESSAGES = {137: 24, 144: 4, 147: 1}
+_COLOUR_MESSAGES = {b"\x89": b"\x18", b"\x90": b"\x04", b"\x93": b"\x01"}
+_AV1_VERSION = 0x81
+#: A unit that says its size, without extension, and with nothing set that is reserved.
+_AV1_SIZED = 0x02
 _AV1_SEQUENCE_HEADER, _AV1_METADATA = 1, 5
 
 _ES, _DECODER, _SPECIFIC, _SYNC = 3, 4, 5, 6
@@ -84,20 +87,21 @@ def clean_hevc(body: bytes) -> bytes:
 def _is_about_colour(unit: bytes) -> bool:
     """Whether a unit of supplemental messages holds one message, on colour, and no byte more."""
     message = unit[2:].replace(b"\x00\x00\x03", b"\x00\x00")
-    return len(message) > 2 and _COLOUR_MESSAGES.get(message[0]) == message[1] and message[2 + message[1] :] == b"\x80"
+    kind, size, content = message[:1], message[1:2], message[2:]
+    return size == _COLOUR_MESSAGES.get(kind) and content[size[0] :] == b"\x80"
 
 
 def clean_av1(body: bytes) -> bytes:
     """The sequence header, without metadata (AV1 in ISO base media, 2.3)."""
     config = Cursor(body, "an AV1 configuration")
     head = config.take(4)
-    if head[0] != 0x81 or head[3] & 0xE0:
+    if head[0] != _AV1_VERSION or head[3] & 0xE0:
         raise config.unclear()
     kept = b""
     while config.left:
         unit_head = config.number(1)
         kind = unit_head >> 3 & 0x0F
-        if unit_head & 0x87 != 0x02:  # a size, no extension, nothing reserved
+        if unit_head & 0x87 != _AV1_SIZED:
             raise config.unclear()
         length, size = _leb128(config)
         payload = config.take(length)
@@ -144,7 +148,7 @@ def clean_flac(body: bytes) -> bytes:
 
 
 def clean_esds(body: bytes) -> bytes:
-    """AAC or MP3: one stream, its decoder's few bytes, and the shortest form of each length (ISO/IEC 14496-1, 7.2.6)."""
+    """AAC or MP3: one stream, its decoder's few bytes, each length in its shortest form (14496-1, 7.2.6)."""
     outer = Cursor(body, "an elementary stream descriptor")
     if outer.number(4):
         raise outer.unclear()
@@ -191,6 +195,6 @@ def _clean_aac(config: bytes) -> bytes:
     size = 8 * _LONGEST_AAC
     kind, rate = bits >> size - 5, bits >> size - 9 & 0x0F
     channels = bits >> size - (37 if rate == _ESCAPED_RATE else 13) & 0x0F
-    if not 2 <= len(config) <= _LONGEST_AAC or kind not in _AAC_KINDS or not channels:
+    if not _SHORTEST_AAC <= len(config) <= _LONGEST_AAC or kind not in _AAC_KINDS or not channels:
         raise not_clean("a sound track's AAC is of a kind that is not known here")
     return config

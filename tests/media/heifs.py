@@ -239,5 +239,9 @@ def _made(codec: Codec) -> dict[str, Callable[[], bytes]]:
 
 
 #: Overlays are read by libheif only.
-HEICS: dict[str, Callable[[], bytes]] = {**_made(HEVC), "overlay": partial(overlay, HEVC)}
+HEICS: dict[str, Callable[[], bytes]] = {
+    **_made(HEVC),
+    "overlay": partial(overlay, HEVC),
+    "neutral-brand": lambda: telephone(HEVC).replace(b"ftypheic", b"ftypmif1"),
+}
 AVIFS = _made(AV1)

@@ -37,9 +37,7 @@ def strip_file(source: Path, target: Path) -> Stripped:
     output that a second stripping would change; ``OSError`` for what the file system refuses.
     """
     known = _known_format(source)
-    strip = _STRIPPERS.get(known)
-    if strip is None:
-        raise MediaRefused("media-type-unsupported", f"{known.name} files cannot be cleaned yet")
+    strip = _STRIPPERS[known]
     unfinished = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.part")
     try:
         with unfinished.open("xb") as file:
@@ -73,7 +71,8 @@ def _known_format(source: Path) -> MediaFormat:
     if not head:
         raise MediaRefused("media-type-unsupported", "the file is empty")
     name = unsupported_name(head)
-    raise MediaRefused("media-type-unsupported", f"{name} is not supported" if name else "the file's type is not known")
+    what = f"it is {name}" if name else "its type is not known"
+    raise MediaRefused("media-type-unsupported", f"{what}; send {', '.join(known.name for known in _STRIPPERS)}")
 
 
 def _check_clean(written: Path, known: MediaFormat, strip: Strip) -> None:

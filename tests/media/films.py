@@ -235,10 +235,11 @@ def film(*reels: Reel, layout: Layout | None = None) -> bytes:
         for track, reel in enumerate(reels)
         for first in range(0, len(reel.samples), 2)
     )
-    content, places = how.loose, [list[int]() for _ in reels]
+    content, places = bytearray(how.loose), [list[int]() for _ in reels]
     for _, track, chunk in chunks:
         places[track].append(len(content))
-        content += chunk + how.loose
+        content += chunk
+        content += how.loose
     opening = {
         "plain": struct.pack(">I4s", len(content) + 8, b"mdat"),
         "wide": struct.pack(">I4sQ", 1, b"mdat", len(content) + 16),
@@ -261,8 +262,8 @@ def film(*reels: Reel, layout: Layout | None = None) -> bytes:
     start = len(brands) + len(between) + len(opening)
     if how.is_moov_first or how.mdat == "open":
         before = moov(start + len(moov(0)))
-        return brands + before + between + opening + content + how.behind
-    return brands + between + opening + content + moov(start) + how.behind
+        return b"".join((brands, before, between, opening, content, how.behind))
+    return b"".join((brands, between, opening, content, moov(start), how.behind))
 
 
 # Fragments.

@@ -1,4 +1,4 @@
-"""Every film, sound and archive of the corpus, stripped: nothing of the person is left, and the samples are the same."""
+"""Every film, sound and archive of the corpus, stripped: the person is gone, and the samples are the same."""
 
 from collections.abc import Callable
 from pathlib import Path

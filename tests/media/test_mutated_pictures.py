@@ -13,33 +13,11 @@ import pytest
 from consent_proxy.adapters.media.kinds import AVIF, GIF, HEIC, JPEG, PNG, WEBP, MediaFormat
 from consent_proxy.adapters.media.stripping import MediaRefused, strip_file
 from tests.media.corpus import STILLS, picture
+from tests.media.mutants import mutated
 from tests.media.tells import MARKS
 
 MUTANTS = 200
 LONGEST_SECONDS = 2
-ODD_NUMBERS = (b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01", b"\x7f\xff\xff\xff")
-
-
-def mutated(content: bytes, dice: random.Random) -> bytes:
-    """A few changes, half of them where the structure is: bits, numbers, and pieces lost, doubled or cut off."""
-    changed = bytearray(content)
-    for _ in range(dice.choice((1, 1, 2, 5))):
-        at = dice.randrange(len(changed) if dice.random() < 0.5 else min(len(changed), 4000))
-        match dice.randrange(6):
-            case 0:
-                changed[at] ^= 1 << dice.randrange(8)
-            case 1:
-                changed[at : at + 4] = dice.randbytes(4)
-            case 2:
-                changed[at : at + 4] = dice.choice(ODD_NUMBERS)
-            case 3:
-                del changed[at : at + dice.randrange(1, 200)]
-            case 4:
-                start = dice.randrange(len(changed))
-                changed[at:at] = changed[start : start + dice.randrange(1, 400)]
-            case _:
-                del changed[max(at, 400) :]
-    return bytes(changed)
 
 
 def riff_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -9,11 +9,12 @@ import pytest
 
 from consent_proxy.adapters.media.boxes import box
 from consent_proxy.adapters.media.kinds import AVIF, GIF, HEIC, JPEG, PNG, WEBP, MediaFormat
-from consent_proxy.adapters.media.stripping import MediaRefused, strip_file
+from consent_proxy.adapters.media.stripping import strip_file
 from tests.media import gifs, heifs, pngs, webps
 from tests.media.corpus import picture
 from tests.media.heifs import AV1, HEVC, Part, coded, written
 from tests.media.jpegs import encoded, scene, segment
+from tests.media.refusing import refused
 
 WHOLE = [
     (JPEG, "progressive"),
@@ -25,23 +26,12 @@ WHOLE = [
 ]
 
 
-def refusal(folder: Path, content: bytes) -> str:
-    """Why ``content`` is refused; it is an error when it is not, or when anything is written."""
-    source = folder / "in"
-    source.write_bytes(content)
-    with pytest.raises(MediaRefused) as refused:
-        strip_file(source, folder / "out")
-    assert [path.name for path in folder.iterdir()] == ["in"]
-    assert refused.value.reason == "media-not-clean"
-    return refused.value.detail
-
-
 @pytest.mark.parametrize(("known", "name"), WHOLE, ids=[known.name for known, _ in WHOLE])
 def test_a_picture_that_ends_early_is_refused_wherever_it_ends(tmp_path: Path, known: MediaFormat, name: str) -> None:
     whole = picture(known, name)
     end = whole.rindex(b"mpvd") - 4 if known in {HEIC, AVIF} else len(whole)
     for cut in {*range(40, end - 1, end // 40), end - 1, end - 2}:
-        assert refusal(tmp_path, whole[:cut])
+        assert refused(tmp_path, whole[:cut])
 
 
 JPEG_START = encoded(scene())[:20]
@@ -206,7 +196,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("make", "said"), FAULTS)
 def test_what_is_not_understood_is_refused_and_says_why(tmp_path: Path, make: Callable[[], bytes], said: str) -> None:
-    assert said in refusal(tmp_path, make())
+    assert said in refused(tmp_path, make())
 
 
 @pytest.mark.parametrize("codec", [HEVC, AV1], ids=lambda codec: codec.name)

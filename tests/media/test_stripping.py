@@ -75,9 +75,17 @@ def test_a_refused_file_leaves_what_stood_there_before(source: Path, target: Pat
 
 
 def test_a_file_may_be_cleaned_in_its_own_place(source: Path) -> None:
-    source.write_bytes(picture(JPEG, "baseline"))
-    strip_file(source, source)
-    assert tells.MARK not in source.read_bytes()
+    before = picture(JPEG, "baseline")
+    source.write_bytes(before)
+    stripped = strip_file(source, source)
+    after = source.read_bytes()
+    assert tells.MARK not in after
+    assert (stripped.bytes_before, stripped.bytes_after) == (len(before), len(after))
+
+
+def test_a_file_that_changes_is_never_called_clean(source: Path, target: Path) -> None:
+    source.write_bytes(encoded(scene())[:20] + b"\xff\xff" + encoded(scene())[20:])
+    assert strip_file(source, target).removed == (TagGroup.TECHNICAL,)
 
 
 def _emits_as_it_is(source: Path, emit: Emit) -> frozenset[TagGroup]:

@@ -189,8 +189,10 @@ class _Picture:
 def _brands(content: memoryview, boxes: list[FileBox]) -> bytes:
     """The file's kind, with the brands that we know; those of sequences go with their sequence."""
     kinds = [box.kind for box in boxes]
-    if kinds[:1] != [b"ftyp"] or kinds.count(b"ftyp") > 1 or b"moov" in kinds:
-        raise not_clean("the file holds a sequence of pictures, or does not begin with its kind")
+    if b"moov" in kinds:
+        raise not_clean("the file holds a sequence of pictures")
+    if kinds[0] != b"ftyp" or kinds.count(b"ftyp") > 1:
+        raise not_clean("the file says more than once what it is")
     span = boxes[0].body
     body = bytes(content[span.start : span.end])
     brands = [body[at : at + 4] for at in range(8, len(body) - 3, 4)]

@@ -174,6 +174,8 @@ def _neutralise_profile(chunk: _Chunk, picture: _Picture, cleaned: Cleaned) -> N
     if chunk.kind in picture.seen or picture.seen & {b"PLTE", b"IDAT"}:
         cleaned.removed.add(TagGroup.TECHNICAL)
         return
+    if len(chunk.body) > MOST_PROFILE_BYTES:
+        raise not_clean("the colour profile is too large")
     picture.seen.add(chunk.kind)
     name, _, compressed = bytes(chunk.body).partition(b"\x00")
     inflated = _inflated(compressed[1:]) if compressed[:1] == b"\x00" and len(name) < 80 else None  # noqa: PLR2004

@@ -38,20 +38,23 @@ def strip_file(source: Path, target: Path) -> Stripped:
     """
     known = _known_format(source)
     strip = _STRIPPERS[known]
+    before = source.stat().st_size
     unfinished = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.part")
     try:
         with unfinished.open("xb") as file:
             removed = strip(source, file.write)
         _check_clean(unfinished, known, strip)
-        written = unfinished.stat().st_size
+        after = unfinished.stat().st_size
         os.replace(unfinished, target)  # noqa: PTH105 - `Path.replace` says nothing more
     finally:
         unfinished.unlink(missing_ok=True)
+    if not removed and before != after:
+        removed = frozenset({TagGroup.TECHNICAL})  # padding, a spare header, a name of the program that wrote it
     return Stripped(
         format=known,
         removed=tuple(group for group in TagGroup if group in removed),
-        bytes_before=source.stat().st_size,
-        bytes_after=written,
+        bytes_before=before,
+        bytes_after=after,
     )
 
 

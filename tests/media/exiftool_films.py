@@ -7,17 +7,17 @@ STRUCTURE: dict[str, str] = {
     "QuickTime": "CreateDate CurrentTime Duration MatrixStructure ModifyDate MovieFragmentSequence MovieHeaderVersion "
     "NextTrackID PosterTime PreferredRate PreferredVolume PreviewDuration PreviewTime SelectionDuration SelectionTime "
     "TimeScale Unknown_mvex Unknown_tfdt Unknown_tfhd Unknown_trun",
-    "Track": "AVCConfiguration AudioBitsPerSample AudioChannels AudioCodecID AudioFormat AudioSampleRate "
-    "AverageBitrate Balance BitDepth BufferSize ChunkOffset CodecID CodecPrivate ColorPrimaries ColorProfiles "
+    "Track": "AVCConfiguration AudioBitsPerSample AudioChannels AudioCodecID AudioFormat AudioSampleRate AverageBitrate "
+    "Balance BitDepth BufferSize ChunkOffset CodecID CodecPrivate ColorPrimaries ColorProfiles "
     "CompositionTimeToSample CompressorID Endianness GraphicsMode HandlerType ImageHeight ImageWidth LayoutFlags "
-    "MatrixCoefficients MatrixStructure Matroska_0x13c0 Matroska_0x15b0 Matroska_0x16aa Matroska_0x16bb MaxBitrate "
-    "MediaCreateDate MediaDuration MediaHeaderVersion MediaLanguageCode=und MediaModifyDate MediaTimeScale OpColor "
-    "PixelAspectRatio PurchaseFileFormat SampleGroupDescription SampleSizes SampleToChunk SampleToGroup "
-    "SourceImageHeight SourceImageWidth SyncSampleTable TimeToSampleTable TrackCreateDate TrackDefault TrackDuration "
-    "TrackHeaderVersion TrackID TrackLacing TrackLanguage=und TrackLayer TrackModifyDate TrackNumber TrackType TrackUID "
-    "TrackVolume TransferCharacteristics Unknown_alac Unknown_av1C Unknown_btrt Unknown_dOps Unknown_dac3 Unknown_dfLa "
-    "Unknown_edts Unknown_esds Unknown_hvcC Unknown_mp4a Unknown_vpcC VideoCodecID VideoFieldOrder VideoFrameRate "
-    "VideoScanType XResolution YResolution",
+    "MatrixCoefficients MatrixStructure Matroska_0x13c0 Matroska_0x15b0 Matroska_0x16aa Matroska_0x16bb "
+    "MaxBitrate MediaCreateDate MediaDuration MediaHeaderVersion MediaLanguageCode=und MediaModifyDate "
+    "MediaTimeScale OpColor PixelAspectRatio PurchaseFileFormat SampleGroupDescription SampleSizes SampleToChunk "
+    "SampleToGroup SourceImageHeight SourceImageWidth SyncSampleTable TimeToSampleTable TrackCreateDate "
+    "TrackDefault TrackDuration TrackHeaderVersion TrackID TrackLacing TrackLanguage=und TrackLayer "
+    "TrackModifyDate TrackNumber TrackType TrackUID TrackVolume TransferCharacteristics Unknown_alac Unknown_av1C "
+    "Unknown_btrt Unknown_dOps Unknown_dac3 Unknown_dfLa Unknown_edts Unknown_esds Unknown_hvcC Unknown_mp4a "
+    "Unknown_vpcC VideoCodecID VideoFieldOrder VideoFrameRate VideoScanType XResolution YResolution",
     "Matroska": "CueClusterPosition CueTime CueTrack DocType=webm DocTypeReadVersion DocTypeVersion Duration "
     "EBMLMaxIDLength EBMLMaxSizeLength EBMLReadVersion EBMLVersion Matroska_0x0070 MuxingApp SeekID SeekPosition "
     "TimecodeScale WritingApp",

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 
@@ -52,21 +54,27 @@ def make_film(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def played(path: Path) -> str:
-    """A digest of each decoded frame of video and sound with its time, as it is shown: turned, and cut by its edits."""
-    return _frames(path)
+class Frames(NamedTuple):
+    """A digest of each packet of video and sound, and of each frame as it is shown: turned, and cut by its edits."""
+
+    packets: str
+    played: str
 
 
-def demuxed(path: Path) -> str:
-    """A digest of each packet of video and sound, with its time."""
-    return _frames(path, "-c", "copy")
+def frames(path: Path) -> Frames:
+    streams = ("-map", "0:v?", "-map", "0:a?")
+    with TemporaryDirectory() as folder:
+        packets, shown = Path(folder) / "packets", Path(folder) / "played"
+        digests = (*streams, "-c", "copy", "-f", "framemd5", str(packets), *streams, "-f", "framemd5", str(shown))
+        _run("-i", str(path), *digests)
+        return Frames(_without_settings(packets), _without_settings(shown))
 
 
-def _frames(path: Path, *how: str) -> str:
-    said = _run("-i", str(path), "-map", "0:v?", "-map", "0:a?", *how, "-f", "framemd5", "-")
-    return "\n".join(line for line in said.splitlines() if not line.startswith(("#software", "#extradata")))
+def _without_settings(digests: Path) -> str:
+    """Without the digest of decoders' settings, which are reduced."""
+    return "\n".join(line for line in digests.read_text("utf-8").splitlines() if not line.startswith("#extradata"))
 
 
-def _run(*arguments: str) -> str:
+def _run(*arguments: str) -> None:
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    subprocess.run(command, check=True, capture_output=True, timeout=60)

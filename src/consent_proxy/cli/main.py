@@ -12,6 +12,7 @@ from consent_proxy.cli.doctor import doctor
 from consent_proxy.cli.exits import told_in_one_line
 from consent_proxy.cli.keys import keys
 from consent_proxy.cli.log import log
+from consent_proxy.cli.media import media
 from consent_proxy.cli.migrate import migrate
 from consent_proxy.cli.models import models
 from consent_proxy.cli.openapi import openapi
@@ -58,6 +59,7 @@ for command in (
     disclosures,
     contracts,
     models,
+    media,
     transfers,
     log,
     openapi,

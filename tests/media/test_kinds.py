@@ -60,6 +60,8 @@ def test_films_sounds_and_archives_are_known(head: bytes, known: MediaFormat) ->
         (b'<?xml version="1.0"?>\n<!-- a drawing --><svg xmlns="http://www.w3.org/2000/svg"><script/>', "SVG"),
         (b"  <svg>", "SVG"),
         (b"<!DOCTYPE html><script>", "HTML"),
+        (b"<!doctype HTML><svg>", "HTML"),
+        (b"<!---->" * 500 + b"<svg>", "SVG"),
         (b"II*\x00\x08\x00\x00\x00", "TIFF"),
         (b"MM\x00*\x00\x00\x00\x08", "TIFF"),
         (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "BMP"),
@@ -78,6 +80,12 @@ def test_films_sounds_and_archives_are_known(head: bytes, known: MediaFormat) ->
 def test_what_is_not_taken_is_called_by_its_name(head: bytes, name: str) -> None:
     assert sniff(head) is None
     assert unsupported_name(head) == name
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("head", [b"<!---->" * 580, b"<?xml" * 800, b" " * 4096, b"<!" * 2000])
+def test_a_head_that_could_be_much_is_looked_at_once(head: bytes) -> None:
+    assert unsupported_name(head) is None
 
 
 @pytest.mark.parametrize("head", [b"", b"\xff", b"\xff\xd8", b"GIF8", b"RIFF", b"\x00\x00\x00\x18ftyp", b"Hello"])

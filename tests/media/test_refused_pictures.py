@@ -10,7 +10,7 @@ import pytest
 from consent_proxy.adapters.media.boxes import box
 from consent_proxy.adapters.media.kinds import AVIF, GIF, HEIC, JPEG, PNG, WEBP, MediaFormat
 from consent_proxy.adapters.media.stripping import strip_file
-from tests.media import gifs, heifs, pngs, webps
+from tests.media import gifs, heifs, pngs, tells, webps
 from tests.media.corpus import picture
 from tests.media.heifs import AV1, HEVC, Part, coded, written
 from tests.media.jpegs import encoded, scene, segment
@@ -54,6 +54,14 @@ JPEG_FAULTS: dict[str, tuple[Callable[[], bytes], str]] = {
     "two frames": (of_jpeg(lambda plain: plain[:20] + plain[20:].replace(b"\xff\xda", frame() + b"\xff\xda")), "frame"),
     "a table with a rest": (of_jpeg(lambda plain: plain[:20] + segment(0xDB, bytes(66)) + plain[20:]), "longer"),
     "codes with a rest": (of_jpeg(lambda plain: plain[:20] + segment(0xC4, bytes(20)) + plain[20:]), "longer"),
+    "a table of a fifth kind": (
+        of_jpeg(lambda plain: plain[:20] + segment(0xDB, b"\x04" + bytes(64)) + plain[20:]),
+        "longer",
+    ),
+    "text in tables": (
+        of_jpeg(lambda plain: plain[:20] + segment(0xDB, (b"\x00" + tells.MARK * 4)[:65] * 900) * 2 + plain[20:]),
+        "more tables",
+    ),
     "half a profile": (of_jpeg(without_second_part), "missing"),
     "no picture": (lambda: JPEG_START + b"\xff\xd9", "no picture"),
     "a scan before its frame": (
@@ -94,6 +102,16 @@ PNG_FAULTS: dict[str, tuple[Callable[[], bytes], str]] = {
     "two headers": (lambda: png_with(b"IHDR", pngs.encoded(scene())[16:29]), "two"),
     "a long gamma": (lambda: png_with(b"gAMA", bytes(40)), "longer"),
     "a long transparency": (lambda: png_with(b"tRNS", bytes(200)), "longer"),
+    "transparency of a picture that has its own": (
+        lambda: pngs.dressed(pngs.encoded(scene("RGBA"))).replace(
+            pngs.chunk(b"pHYs", struct.pack(">IIB", 2834, 2834, 1)), pngs.chunk(b"tRNS", bytes(200))
+        ),
+        "longer",
+    ),
+    "a palette behind its pixels": (
+        lambda: png_with(b"PLTE", bytes(300), at=len(pngs.encoded(scene())) - 12),
+        "behind",
+    ),
     "an end with a text": (lambda: pngs.encoded(scene())[:-12] + pngs.chunk(b"IEND", b"hello"), "longer"),
     "frames out of order": (frames_swapped, "order"),
     "fewer frames than said": (lambda: png_with(b"acTL", struct.pack(">II", 2, 0)), "frames"),
@@ -214,3 +232,14 @@ def test_how_large_a_picture_says_it_is_does_not_matter(tmp_path: Path) -> None:
     head = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 16, 6, 0, 0, 0)
     (tmp_path / "in").write_bytes(pngs.encoded(scene())[:8] + pngs.chunk(b"IHDR", head) + pngs.encoded(scene())[33:])
     strip_file(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("marker", [0xC1, 0xC3, 0xC9, 0xCA], ids=lambda marker: f"{marker:02X}")
+def test_a_jpeg_of_a_rare_coding_is_kept_as_it_is(tmp_path: Path, marker: int) -> None:
+    """Nothing is decoded, so that extended, lossless and arithmetic pictures are as well understood as others."""
+    conditioning = segment(0xCC, b"\x00\x10\x10\x05")
+    lines = segment(0xDC, struct.pack(">H", 120))
+    plain = encoded(scene()).replace(b"\xff\xc0", conditioning + bytes((0xFF, marker)), 1)
+    (tmp_path / "in").write_bytes(plain[:-2] + lines + plain[-2:])
+    assert strip_file(tmp_path / "in", tmp_path / "out").removed == ()
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from consent_proxy.adapters.media.tags import not_clean
 
-#: Slices, parameter sets, and units that only mark a place. Behind them come filling, messages (SEI: encoders'
-#: settings, dates and whatever else one likes) and units for anyone's use.
-_HEVC_KEPT = range(38)
+#: Slices, parameter sets, and units that only mark a place. The others are for later use, for anyone's, or hold filling
+#: or messages (SEI: encoders' settings, dates and whatever else one likes).
+_HEVC_KEPT = frozenset({*range(10), *range(16, 22), *range(32, 38)})
 _AV1_KEPT = frozenset({1, 3, 4, 6, 7})  # sequence header, frame headers, tiles, frame
 _AV1_REMOVED = frozenset({2, 5, 15})  # delimiter, metadata, padding
 

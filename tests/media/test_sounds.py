@@ -119,6 +119,7 @@ MP3_REFUSED = {
         "longer than",
     ),
     "many-tags": ((b"ID3\x04\x00\x00" + synchsafe(1) + b"M") * 100 + SOUND, "more than"),
+    "places-out-of-order": (GAPLESS.replace(bytes(range(19)), MARK) + SOUND, "not built"),
     "describing-frame-too-long": (frame(bytes(32) + b"Xing\xff\xff\xff\xff" + MARK) + SOUND, "not built"),
 }
 

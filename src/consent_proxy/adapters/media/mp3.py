@@ -30,7 +30,8 @@ _LONGEST_PADDING = 64 * 1024
 _MOST_FRAMES = 1_000_000
 _LONGEST_LOOK = 256 * 1024
 
-_XING_PARTS = ((1, 4), (2, 4), (4, 100), (8, 4))
+_PLACES, _SCALE = 4, 8
+_XING_PARTS = ((1, 4), (2, 4), (_PLACES, 100), (_SCALE, 4))
 _ENCODERS = re.compile(rb"LAME|Lavf|Lavc|GOGO|L3\.9")
 _ENCODER_BYTES, _GAPLESS_BYTES = 9, 36
 
@@ -114,6 +115,9 @@ def _clean_opening(frame: bytes) -> bytes:
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
     end = at + 8 + sum(length for flag, length in _XING_PARTS if flags & flag)
     if flags & ~0xF or end > len(frame):
+        raise not_clean("the frame that describes the sound is not built as its format says")
+    places = frame[end - 100 - (4 if flags & _SCALE else 0) : end - (4 if flags & _SCALE else 0)]
+    if flags & _PLACES and list(places) != sorted(places):
         raise not_clean("the frame that describes the sound is not built as its format says")
     extension = frame[end : end + _GAPLESS_BYTES]
     kept = frame[:end]

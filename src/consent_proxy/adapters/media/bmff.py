@@ -10,7 +10,7 @@ Refused: encryption, samples in other files, codings and boxes that are not know
 Not looked at: the samples themselves, with the messages (SEI) that an encoder may have put into them.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,10 +148,11 @@ def _whole_film(layout: _Layout, movie: Movie, file_size: int) -> _Parts:
 
 
 def _fragments(source: Source, layout: _Layout, movie: Movie) -> Iterator[_Parts]:
+    starts = [mdat.whole.start for mdat in layout.samples]
     for place, top in enumerate(layout.fragments):
         fragment = read_fragment(source.read(top.body.start, top.body.length), top.whole.start, movie)
         end = layout.fragments[place + 1].whole.start if place + 1 < len(layout.fragments) else source.size
-        samples = [mdat for mdat in layout.samples if top.whole.end <= mdat.whole.start < end]
+        samples = layout.samples[bisect_left(starts, top.whole.end) : bisect_left(starts, end)]
         yield _whole_fragment(fragment, samples)
 
 

@@ -46,7 +46,7 @@ def given(**overrides: Any) -> DecisionGiven:
         "evidence": {},
         "actor": "self",
         "environment": "test",
-        "idempotency_digest": None,
+        "idempotency": None,
         "request_sha256": b"a body",
     }
     return DecisionGiven(**{**values, **overrides})

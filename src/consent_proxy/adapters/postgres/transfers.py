@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Database, Row
+from consent_proxy.adapters.postgres.persons import Person, find_person
 from consent_proxy.adapters.postgres.rows import cursor_of, key_of_cursor, uuid7_floor
 from consent_proxy.adapters.postgres.transfer_records import record_to_json
 from consent_proxy.application.ports.pages import PageOf
@@ -51,8 +52,8 @@ FILTERS = frozenset({"kind", *_OF_TRANSFERS, *_OF_REFUSALS})
 class _Query:
     """A query being put together: its text, and the values for its places."""
 
-    def __init__(self, query: TransferQuery) -> None:
-        self._query = query
+    def __init__(self, query: TransferQuery, *, person: Person | None) -> None:
+        self._query, self._person = query, person
         self._filters = {name: wanted for name, wanted in (query.filters or {}).items() if wanted}
         if unknown := self._filters.keys() - FILTERS:
             raise ValueError(f"there is no filter {', '.join(sorted(unknown))}")
@@ -79,11 +80,17 @@ class _Query:
 
     def _conditions(self, known: Mapping[str, str], *, moment: str) -> list[str]:
         conditions = ["true", *self._page_conditions(moment)]
-        if self._query.subject_ref is not None:
-            conditions.append(f"t.subject_ref = {self._place(self._query.subject_ref)}")
+        if self._person is not None:
+            conditions.append(self._of_person(self._person))
         return conditions + [
             known[name].format(self._place(list(wanted))) for name, wanted in self._filters.items() if name != "kind"
         ]
+
+    def _of_person(self, person: Person) -> str:
+        """Rows keep the reference they were written with, so those of every reference. One alone comes in order."""
+        if len(person.references) == 1:
+            return f"t.subject_ref = {self._place(person.stays)}"
+        return f"t.subject_ref = any ({self._place(list(person.references))}::uuid[])"
 
     def _page_conditions(self, moment: str) -> list[str]:
         page, conditions = self._query.page, []
@@ -111,7 +118,7 @@ class PostgresTransferReader:
     async def page(self, query: TransferQuery) -> PageOf[Mapping[str, Json]]:
         """See ``TransferReader``."""
         limit = query.page.limit
-        asked = _Query(query)
+        asked = await self._asked(query)
         text = asked.text(limit=limit + 1)
         rows: list[Row] = await self._database.fetch(text, *asked.values) if text else []
         more = len(rows) > limit
@@ -120,7 +127,7 @@ class PostgresTransferReader:
 
     async def stream(self, query: TransferQuery) -> AsyncIterator[Mapping[str, Json]]:
         """See ``TransferReader``. Holds a connection, and one moment's view, until it is read or closed."""
-        asked = _Query(query)
+        asked = await self._asked(query)
         text = asked.text()
         if not text:
             return
@@ -136,3 +143,7 @@ class PostgresTransferReader:
         text = f"{_TRANSFERS} where t.id = $1 union all {_REFUSALS} where t.id = $1"
         row = await self._database.fetchrow(text, transfer_id)
         return record_to_json(row) if row is not None else None
+
+    async def _asked(self, query: TransferQuery) -> _Query:
+        person = await find_person(self._database, query.subject_ref) if query.subject_ref is not None else None
+        return _Query(query, person=person)

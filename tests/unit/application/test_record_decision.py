@@ -106,7 +106,6 @@ async def test_a_yes_covers_exactly_the_categories_that_were_shown_for_the_recip
     ("overrides", "why"),
     [
         ({"disclosure": "2020-01-01"}, "a version nobody published"),
-        ({"locale": "fr"}, "a language it was not published in"),
         ({"disclosure_sha256": "0" * 64}, "another text"),
         (
             {"disclosure_sha256": disclosure_sha256(SHOWN.document, locale="de")},

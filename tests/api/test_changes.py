@@ -40,7 +40,11 @@ def test_a_backend_learns_of_each_change_by_reference(live: Live, backend: str) 
     assert [item["kind"] for item in items] == ["decision", "link", "withdrawal"]
     assert [item["subject_ref"] for item in items] == [before, stays, stays]
     assert [item["linked_from"] for item in items] == [None, before, None]
-    assert [item["purposes"] for item in items] == [["generation"], ["generation"], ["generation", "training"]]
+    assert [item["purposes"] for item in items] == [
+        ["generation"],
+        ["generation", "training"],
+        ["generation", "training"],
+    ]
     assert items[0]["answers"] == [{"purpose": "generation", "decision": "granted", "recipients": ["fal"]}]
     assert all(datetime.fromisoformat(item["at"]) <= datetime.now(UTC) for item in items)
     assert everything(live, after=after, key=backend) == ([], after)

@@ -110,6 +110,9 @@ def test_the_jobs_of_the_guest_are_the_accounts(live: Live, replica: Live) -> No
         for one in (live, replica):
             assert one.call("GET", status, subject=who).is_success
     assert live.call("GET", status, key=live.token(account)).is_success
+    result = status.removesuffix("/status")
+    live.withdraw(account)
+    assert live.call("GET", result, subject=guest).json()["reason"] == "consent-withdrawn"
     assert live.call("GET", status, subject=stranger).status_code == 404
 
 

@@ -88,7 +88,7 @@ class FakeConsentLedger:
         places = [
             at
             for at in range(begin, len(self._events))
-            if any(answer["effective"] is True for answer in self._events[at].answers)
+            if self._events[at].kind == "link" or any(answer["effective"] for answer in self._events[at].answers)
         ][:limit]
         end = places[-1] + 1 if len(places) == limit else len(self._events)
         cursor = f"at-{end}" if end > 0 else after

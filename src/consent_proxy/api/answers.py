@@ -92,7 +92,7 @@ class RecordedOut(Outbound):
 
 
 class ChangedAnswerOut(Outbound):
-    """One answer that counted: granted, declined, withdrawn or, of a link, linked. No recipients means all."""
+    """One answer that counted: granted, declined or withdrawn. No recipients means all."""
 
     purpose: str
     decision: str
@@ -100,7 +100,10 @@ class ChangedAnswerOut(Outbound):
 
 
 class ChangeOut(Outbound):
-    """What changed for whom. Of a link, ``linked_from`` is the reference that is now one with ``subject_ref``."""
+    """What changed for whom. Of a link, ``linked_from`` is the reference that is now one with ``subject_ref``.
+
+    A link has no answers of its own: read what stands with ``GET /v1/consent``.
+    """
 
     event_id: UUID
     kind: Literal["decision", "withdrawal", "link"]

@@ -10,6 +10,7 @@ from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
 from consent_proxy.application.ports.consent import CursorAhead, StoredEvent
 from consent_proxy.domain.callers import Role
+from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.refusals import Reason
 
 router = APIRouter(prefix="/v1/consent", tags=["consent"], route_class=StrictRoute)
@@ -45,13 +46,15 @@ async def changes(
 
 def _change(event: StoredEvent) -> ChangeOut:
     counted = [answer for answer in event.answers if answer["effective"] is True]
+    # A link is about all that the person ever answered.
+    purposes = {str(answer["purpose"]) for answer in counted} or set(Purpose)
     return ChangeOut.model_validate(
         {
             "event_id": event.id,
             "kind": event.kind,
             "subject_ref": event.subject_ref,
             "linked_from": event.linked_from,
-            "purposes": sorted({str(answer["purpose"]) for answer in counted}),
+            "purposes": sorted(purposes),
             "answers": [{name: answer[name] for name in ChangedAnswerOut.model_fields} for answer in counted],
             "at": event.received_at,
         }

@@ -25,7 +25,8 @@ select coalesce(max(seq), 0) as top, (
 from consent_events
 """  # noqa: S608 - a number of ours
 _CHANGES = """
-select * from consent_events where seq > $1 and seq <= $2 and answers @> '[{"effective": true}]' order by seq limit $3
+select * from consent_events
+where seq > $1 and seq <= $2 and (kind = 'link' or answers @> '[{"effective": true}]') order by seq limit $3
 """
 
 

@@ -55,7 +55,7 @@ def arrive_link(
     kept: Mapping[Purpose, Standing],
     taken: Mapping[Purpose, Standing],
 ) -> Arrived:
-    """Take a link into what stands under the reference that stays; it is about every purpose either had an answer on.
+    """Take a link into what stands under the reference that stays. It answers nothing itself, and has no answers.
 
     Of the reference that goes, ``domain.links.leave_standing`` says what is left.
     """
@@ -71,7 +71,7 @@ def arrive_link(
         disclosure=None,
         disclosure_sha256=None,
         locale=None,
-        answers=tuple(_linked_answer(purpose) for purpose in sorted(standings) or sorted(Purpose)),
+        answers=(),
         effective=True,
         reason=None,
         actor="operator",
@@ -122,18 +122,6 @@ def _joined(
     return {
         purpose: join_standings(kept.get(purpose, nothing(purpose)), taken.get(purpose, nothing(purpose)), link=link)
         for purpose in sorted(kept.keys() | taken.keys())
-    }
-
-
-def _linked_answer(purpose: Purpose) -> Mapping[str, Json]:
-    return {
-        "purpose": purpose.value,
-        "decision": "linked",
-        "recipients": None,
-        "categories": None,
-        "valid_until": None,
-        "effective": True,
-        "reason": None,
     }
 
 

@@ -56,12 +56,16 @@ order by e.seq desc limit 1
 _LAST_LINK = """
 select * from consent_events where subject_ref = $1 and kind = 'link' order by seq desc limit 1
 """
+#: Of each reference as much as the whole page may take, in the order of an index.
 _PAGE = """
-select * from consent_events where subject_ref = any($1)
-  and ($2::timestamptz is null or received_at >= $2) and ($3::timestamptz is null or received_at < $3)
+select e.* from unnest($1::uuid[]) known (ref) cross join lateral (
+  select * from consent_events where subject_ref = known.ref
+    and ($2::timestamptz is null or received_at >= $2) and ($3::timestamptz is null or received_at < $3)
+    and ($4::uuid is null or seq {after} (select seq from consent_events where id = $4))
+  order by seq {order} limit $5) e
+order by e.seq {order} limit $5
 """
-_AFTER = " and ($4::uuid is null or seq {} (select seq from consent_events where id = $4)) order by seq {} limit $5"
-_PAGES = {True: _PAGE + _AFTER.format("<", "desc"), False: _PAGE + _AFTER.format(">", "asc")}
+_PAGES = {True: _PAGE.format(after="<", order="desc"), False: _PAGE.format(after=">", order="asc")}
 _ADD_SUBJECTS = """
 insert into subjects (subject_ref, created_at) select ref, now() from unnest($1::uuid[]) ref order by ref
 on conflict do nothing

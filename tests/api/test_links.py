@@ -184,8 +184,10 @@ def test_a_retry_under_the_old_identifier_reopens_nothing(live: Live) -> None:
 
 def test_an_identifier_cannot_be_linked_to_itself(live: Live) -> None:
     person = a_person()
-    problem = problem_of(link(live, person, person), 422, "body-invalid")
-    assert "name the other one" in problem["detail"]
+    for _ in range(2):
+        problem = problem_of(link(live, person, person), 422, "body-invalid")
+        assert "name the other one" in problem["detail"]
+        assert link(live, a_person(), person).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ async def subject_of(
     follows links made until now; without it the reference may have been linked some seconds ago, or since the token
     was minted. Raises ``Problem``: an identifier that cannot be one, or one that is not the token's.
     """
-    identifier = _identifier(head)
+    identifier = identifier_in(head)
     own, subjects = credential.subject_ref, door.subjects
     if own is not None and credential.subject_kind is not None:
         if identifier is not None and not await _names(identifier, own, subjects=subjects):
@@ -141,7 +141,8 @@ def identifier_of(subject: str, kind: str | None) -> SubjectIdentifier:
         raise Problem(Reason.SUBJECT_INVALID, str(error)) from None
 
 
-def _identifier(head: RequestHead) -> SubjectIdentifier | None:
+def identifier_in(head: RequestHead) -> SubjectIdentifier | None:
+    """The identifier that the headers name, if they name one. Raises ``Problem``."""
     raw = head.raw(b"consent-subject")
     kind = head.get("consent-subject-kind")
     if raw is None:

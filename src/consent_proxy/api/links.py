@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from consent_proxy.api.answers import RecordedOut
-from consent_proxy.api.auth import identifier_of
+from consent_proxy.api.auth import identifier_in, identifier_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.recording import body_digest, idempotency, key_reused, recorded_out
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
@@ -25,7 +25,10 @@ async def link(wanted: LinkIn, visit: CurrentVisit, response: Response) -> Recor
     visit.require_role(Role.CONSENT)
     subject = await visit.subject(create=True)
     services = visit.services
-    taken = await services.subjects.resolve(identifier_of(wanted.source.subject, wanted.source.kind), fresh=True)
+    source = identifier_of(wanted.source.subject, wanted.source.kind)
+    if source == identifier_in(visit.head):
+        raise _one_already()
+    taken = await services.subjects.resolve(source, fresh=True)
     to_record = LinkToRecord(
         event_id=services.ids.new_id(),
         kept=subject.ref,
@@ -42,8 +45,12 @@ async def link(wanted: LinkIn, visit: CurrentVisit, response: Response) -> Recor
     except IdempotencyKeyReused:
         raise key_reused() from None
     except NothingToLink:
-        raise Problem(
-            Reason.BODY_INVALID, "Consent-Subject and 'from' are the same identifier: name the other one of this person"
-        ) from None
+        raise _one_already() from None
     response.headers["cache-control"] = "no-store"
     return await recorded_out(recorded, rules=await services.facts.rules(fresh=False), visit=visit)
+
+
+def _one_already() -> Problem:
+    return Problem(
+        Reason.BODY_INVALID, "Consent-Subject and 'from' are the same identifier: name the other one of this person"
+    )

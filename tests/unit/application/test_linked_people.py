@@ -39,5 +39,5 @@ class InMemory(LinkedPeople):
         self.clock.advance(timedelta(minutes=7))
 
 
-InMemory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+InMemory.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestLinkedPeople = InMemory.TestCase

@@ -9,7 +9,11 @@ from consent_proxy.domain.subjects import SubjectRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who is behind a reference. ``references`` are all there ever were, ``stays`` among them."""
+    """Who is behind a reference. ``references`` are all there ever were, ``stays`` among them.
+
+    Each keeps its salt, its pseudonyms at recipients, its jobs and its rows: whoever erases a person has to take them
+    all, and to hold ``stays`` alone while doing so, or a link may add to them.
+    """
 
     stays: SubjectRef
     references: Sequence[SubjectRef]

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from consent_proxy.api import (
+    changes,
     check,
     consent,
     contracts,
@@ -22,6 +23,7 @@ from consent_proxy.api import (
     fal,
     health,
     keys,
+    links,
     models,
     outputs,
     problem_pages,
@@ -59,6 +61,9 @@ class Application(FastAPI):
         return await super().__call__(scope, receive, send)
 
 
+_CONTROL = (disclosures, contracts, consent, changes, links, tokens, check, keys, transfers, models, receipts, health)
+
+
 def create_app(lifespan: Lifespan | None = None) -> FastAPI:
     """Build the application. ``app.state.services`` has to be set, by the lifespan, before a request is served.
 
@@ -75,7 +80,7 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         responses=control_openapi.RESPONSES,
     )
     app.router.routes.extend(outputs.routes())
-    for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, receipts, health):
+    for resource in _CONTROL:
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):
         app.router.routes.extend(pages.routes())

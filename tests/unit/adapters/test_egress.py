@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -20,26 +21,34 @@ class Listener:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.received: list[bytes] = []
         self.ended = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
 
     @property
     def port(self) -> int:
         port: int = self.socket.getsockname()[1]
         return port
 
+    def close(self) -> None:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self._thread.join()
+
     def _listen(self) -> None:
-        connection, _ = self.socket.accept()
-        with connection:
-            while block := connection.recv(1024):
-                self.received.append(block)
-        self.ended.set()
+        with suppress(OSError):  # nobody came before it was closed
+            connection, _ = self.socket.accept()
+            with connection:
+                while block := connection.recv(1024):
+                    self.received.append(block)
+            self.ended.set()
 
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     made = Listener()
     yield made
-    made.socket.close()
+    made.close()
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
 from consent_proxy.adapters.manifests import FileManifestCatalogue
+from consent_proxy.adapters.metrics import PrometheusMeter
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
 from consent_proxy.adapters.postgres.embedded.binaries import find_binaries
@@ -28,6 +29,7 @@ from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_tr
 from consent_proxy.adapters.postgres.jobs import PostgresJobs
 from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
+from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.secrets import SchemaMissing
@@ -39,16 +41,15 @@ from consent_proxy.adapters.providers.replicate import ReplicateDeployments, Rep
 from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
 from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
+from consent_proxy.adapters.tracing import open_tracer
 from consent_proxy.api.app import create_app
-from consent_proxy.api.auth import BOOTSTRAP_CALLER, Door
+from consent_proxy.api.auth import Door
 from consent_proxy.api.services import Services
-from consent_proxy.application.forward import Walk
-from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
-from consent_proxy.application.ports.records import Access, TransferQuery, TransferReader
-from consent_proxy.application.ports.rules import Rulebook
-from consent_proxy.application.ports.transfers import FactsSource
+from consent_proxy.application.desk import Desk
+from consent_proxy.application.forward import Walk, drain
+from consent_proxy.application.ports.observation import Tracer
 from consent_proxy.application.publish_missing import publish_missing
-from consent_proxy.domain.callers import Credential, CredentialKind, Role
+from consent_proxy.domain.callers import BOOTSTRAP_CALLER
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.settings import Settings
 
@@ -144,36 +145,6 @@ def open_manifests(settings: Settings) -> FileManifestCatalogue:
     return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What the command line works with: the rules, the record, and nothing that sends."""
-
-    facts: FactsSource
-    rulebook: Rulebook
-    reader: TransferReader
-    health: LedgerHealth
-    access_log: PostgresAccessLog
-    clock: Clock
-    ids: Identifiers
-
-    async def note_access(self, resource: str, *, query: TransferQuery, items: int | None) -> None:
-        """Record that somebody with access to the database read the record."""
-        credential = Credential(
-            kind=CredentialKind.BOOTSTRAP, id="cli", caller_id=BOOTSTRAP_CALLER, caller="cli", roles=frozenset(Role)
-        )
-        access = Access(
-            id=self.ids.new_id(),
-            at=self.clock.now(),
-            credential=credential,
-            resource=resource,
-            subject_ref=query.subject_ref,
-            object_id=None,
-            filters={name: list(values) for name, values in (query.filters or {}).items()},
-            items=items,
-        )
-        await self.access_log.record(access)
-
-
 @asynccontextmanager
 async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """A desk at the database of the settings, or at the embedded one, which runs as long as somebody uses it."""
@@ -238,30 +209,47 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
-        services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound)
-        stack.push_async_callback(_drain, services.walk)
-        upkeep = asyncio.create_task(keep_up(database))
-        stack.push_async_callback(_stop, upkeep)
-        yield services
+        tracer = open_tracer(environment=settings.environment)
+        stack.callback(tracer.close)
+        mark, meter = (
+            LedgerMark(database, folder=data_dir(settings)),
+            PrometheusMeter(providers=("fal", "replicate"), load=log.load),
+        )
+        desk = _desk(database, settings, mark=mark)
+        walk = _walk(settings, desk=desk, log=log, keyring=keyring, meter=meter, tracer=tracer)
+        stack.push_async_callback(_drain, walk)
+        await stack.enter_async_context(_running(keep_up(database), mark.keep_looking(), meter.keep_sampling()))
+        yield _services(settings, database=database, desk=desk, keyring=keyring, walk=walk, outbound=outbound)
 
 
-def _services(
-    settings: Settings, *, database: Database, keyring: PostgresKeyring, log: PostgresTransferLog, outbound: Outbound
-) -> Services:
-    clock, ids = SystemClock(), Uuid7Identifiers()
-    desk = _desk(database, settings)
-    subjects = PostgresSubjects(database, digests=keyring)
-    key = _revealed(settings.bootstrap_admin_key)
-    walk = Walk(
+def _walk(
+    settings: Settings,
+    *,
+    desk: Desk,
+    log: PostgresTransferLog,
+    keyring: PostgresKeyring,
+    meter: PrometheusMeter,
+    tracer: Tracer,
+) -> Walk:
+    return Walk(
         facts=desk.facts,
         log=log,
         digests=keyring,
-        clock=clock,
-        ids=ids,
+        clock=desk.clock,
+        ids=desk.ids,
+        meter=meter,
+        tracer=tracer,
         environment=settings.environment,
         output_ttl=settings.output_ttl,
         sandboxed=frozenset(settings.sandboxed),
     )
+
+
+def _services(
+    settings: Settings, *, database: Database, desk: Desk, keyring: PostgresKeyring, walk: Walk, outbound: Outbound
+) -> Services:
+    subjects = PostgresSubjects(database, digests=keyring)
+    key = _revealed(settings.bootstrap_admin_key)
     fal = _fal(settings, outbound)
     replicate = _replicate(settings, outbound)
     return Services(
@@ -275,7 +263,7 @@ def _services(
             signer=keyring,
             facts=desk.facts,
             subjects=subjects,
-            clock=clock,
+            clock=desk.clock,
             bootstrap_digest=sha256(key.encode()).digest() if key is not None else None,
         ),
         facts=desk.facts,
@@ -289,11 +277,12 @@ def _services(
         reader=desk.reader,
         access_log=desk.access_log,
         health=HealthWithSecrets(desk.health, keyring=keyring),
-        clock=clock,
-        ids=ids,
+        clock=desk.clock,
+        ids=desk.ids,
         digests=keyring,
         signer=keyring,
         receipts=keyring,
+        meter=walk.meter,
     )
 
 
@@ -321,16 +310,16 @@ def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
     )
 
 
-def _desk(database: Database, settings: Settings) -> Desk:
-    clock = SystemClock()
+def _desk(database: Database, settings: Settings, *, mark: LedgerMark | None = None) -> Desk:
+    mark = mark or LedgerMark(database, folder=data_dir(settings))
     bootstrap_caller = BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
     return Desk(
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
         rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),
-        health=PostgresHealth(database),
+        health=HealthWithMark(PostgresHealth(database), mark=mark),
         access_log=PostgresAccessLog(database),
-        clock=clock,
+        clock=SystemClock(),
         ids=Uuid7Identifiers(),
     )
 
@@ -372,19 +361,20 @@ async def _publish_shipped(desk: Desk) -> None:
     )
 
 
-async def _stop(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+@asynccontextmanager
+async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _drain(walk: Walk) -> None:
-    """Let sends under way come to their outcomes, for a while: who waits for ever is killed and records nothing."""
-    ends_at = walk.clock.monotonic() + DRAIN_SECONDS
-    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
-        await asyncio.wait(set(walk.sends), timeout=left)
-    if walk.sends:
-        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
+    if left := await drain(walk, within=DRAIN_SECONDS):
+        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", left)
 
 
 def _role(url: str) -> str | None:

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from consent_proxy.api import (
     check,
@@ -22,6 +22,7 @@ from consent_proxy.api import (
     fal,
     health,
     keys,
+    metrics,
     models,
     outputs,
     problem_pages,
@@ -33,6 +34,7 @@ from consent_proxy.api import (
 )
 from consent_proxy.api.problems import Problem, problem_document
 from consent_proxy.api.surface import Surface
+from consent_proxy.application.ports.observation import Meter
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
 from consent_proxy.domain.refusals import Reason
 
@@ -47,15 +49,20 @@ class Application(FastAPI):
     """FastAPI with the provider surfaces before its middleware and router: they carry the traffic and need neither."""
 
     surfaces: Mapping[str, Surface] = {fal.PREFIX: fal.surface(), replicate.PREFIX: replicate.surface()}
+    #: Before it stops it serves on for a while and says so: `/readyz`, and the end of each connection.
+    is_stopping: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a provider's call to its surface, and everything else on."""
         if scope["type"] == "http":
             path: str = scope["path"]
+            if self.is_stopping:
+                send = _closing(send)
             for prefix, surface in self.surfaces.items():
                 if path.startswith(prefix):
                     below = {**scope, "app": self, "path_params": {"path": path.removeprefix(prefix)}}
                     return await surface(below, receive, send)
+            send = _counting(send, self.state.services.meter, surface=_surface(path))
         return await super().__call__(scope, receive, send)
 
 
@@ -75,13 +82,52 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         responses=control_openapi.RESPONSES,
     )
     app.router.routes.extend(outputs.routes())
-    for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, receipts, health):
+    for resource in (
+        disclosures,
+        contracts,
+        consent,
+        tokens,
+        check,
+        keys,
+        transfers,
+        models,
+        receipts,
+        health,
+        metrics,
+    ):
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):
         app.router.routes.extend(pages.routes())
     _add_handlers(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+def _surface(path: str) -> str:
+    """What a path is counted under: paths themselves have no end."""
+    if path.startswith(("/v1/files/", "/v1/streams/")):
+        return "files"
+    return "control" if path.startswith("/v1/") else "service"
+
+
+def _counting(send: Send, meter: Meter, *, surface: str) -> Send:
+    async def counted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            meter.answered(surface, status=message["status"])
+        await send(message)
+
+    return counted
+
+
+def _closing(send: Send) -> Send:
+    """The caller's next request shall take another connection, to another replica."""
+
+    async def closed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return closed
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
-from consent_proxy.adapters.postgres.secrets import SchemaMissing
+from consent_proxy.adapters.postgres.schema import SchemaUnfit
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import keep_up
@@ -42,7 +42,7 @@ from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
 from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
 from consent_proxy.adapters.tracing import open_tracer
-from consent_proxy.api.app import create_app
+from consent_proxy.api.app import Application, create_app
 from consent_proxy.api.auth import Door
 from consent_proxy.api.services import Services
 from consent_proxy.application.desk import Desk
@@ -112,7 +112,7 @@ def open_store(settings: Settings, *, progress: Callable[[str], None] | None = N
         raise StartError(str(error)) from error
     with cluster:
         cluster.watch()
-        migrate(cluster.owner_url, service_role=_role(cluster.service_url))
+        _migrated(cluster.owner_url, service_role=_role(cluster.service_url))
         given = _revealed(settings.bootstrap_admin_key)
         yield Store(
             service_url=cluster.service_url,
@@ -129,15 +129,19 @@ def migrate_store(settings: Settings) -> MigrationResult:
     if owner is None:
         try:
             with start_cluster(data_dir(settings) / "postgres", binaries=find_binaries(settings.pg_bin)) as cluster:
-                return migrate(cluster.owner_url, service_role=_role(cluster.service_url))
+                return _migrated(cluster.owner_url, service_role=_role(cluster.service_url))
         except EmbeddedPostgresError as error:
             raise StartError(str(error)) from error
     service = settings.database_url
     role = _role(service.get_secret_value()) if service is not None else None
+    return _migrated(owner.get_secret_value(), service_role=role)
+
+
+def _migrated(owner_url: str, *, service_role: str | None) -> MigrationResult:
     try:
-        return migrate(owner.get_secret_value(), service_role=role)
+        return migrate(owner_url, service_role=service_role)
     except MigrationFailed as error:
-        raise StartError(f"{error}: correct CONSENT_PROXY_MIGRATE_DATABASE_URL") from error
+        raise StartError(str(error)) from error
 
 
 def open_manifests(settings: Settings) -> FileManifestCatalogue:
@@ -179,7 +183,7 @@ def publish_shipped(settings: Settings) -> None:
     asyncio.run(publish())
 
 
-def create_service(settings: Settings) -> FastAPI:
+def create_service(settings: Settings) -> Application:
     """The application on a migrated database, up or away; its lifespan opens and closes everything."""
 
     @asynccontextmanager
@@ -344,7 +348,7 @@ async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
     )
     try:
         await keyring.start()
-    except (SchemaMissing, SecretsLocked) as error:
+    except (SchemaUnfit, SecretsLocked) as error:
         raise StartError(str(error)) from error
     return keyring
 

@@ -8,7 +8,7 @@ from importlib.metadata import packages_distributions
 from tests.architecture.house import ROOT, imports_of, read_house
 
 #: Who may import what an extra brings, and which extra.
-EXTRAS = {"adapters/tracing.py": "otel"}
+EXTRAS = {"consent_proxy/adapters/tracing.py": "otel"}
 SOURCES = (ROOT / "src", ROOT / "migrations", ROOT / "benchmarks")
 
 
@@ -31,6 +31,8 @@ def test_every_imported_package_is_a_declared_dependency() -> None:
         for name, _ in imports_of(module)
         if (package := name.partition(".")[0]) not in sys.stdlib_module_names
         and package not in {"consent_proxy", "benchmarks"}
-        and (declared | extras.get(module.place, set())).isdisjoint(as_key(found) for found in distributions.get(package, [package]))
+        and (declared | extras.get(module.place, set())).isdisjoint(
+            as_key(found) for found in distributions.get(package, [package])
+        )
     }
     assert undeclared == set()

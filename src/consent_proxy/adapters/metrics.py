@@ -55,12 +55,14 @@ class PrometheusMeter:
         self._requests = self._counter("requests", "Requests, by surface and status.", "surface", "status")
         self._refusals = self._counter("refusals", "Refusals on the record, by reason.", "provider", "reason")
         self._fields = self._counter("dropped_fields", "Fields of requests that stayed here, by model.", "model")
-        transfers = self._counter("transfers", "Transfers, by their first outcome.", "provider", "outcome")
+        self._transfers = self._counter("transfers", "Transfers, by their first outcome.", "provider", "outcome")
         self._answered: dict[tuple[str, int], Counter] = {}
         self._refused: dict[tuple[str, Reason], Counter] = {}
         self._dropped: dict[str, Counter] = {}
-        # There from the first look on, so that a first failure is an increase of something.
-        self._ended = {(name, state): transfers.labels(name, state.value) for name in providers for state in _FINAL}
+        self._ended: dict[tuple[str, OutcomeState], Counter] = {}
+        for provider in providers:  # there from the first look on, so that a first failure is an increase of something
+            for state in (OutcomeState.DELIVERED, OutcomeState.NOT_DELIVERED, OutcomeState.INDETERMINATE):
+                self._ended[provider, state] = self._transfers.labels(provider, state.value)
         self._delay = Histogram(
             "consent_proxy_added_delay_seconds",
             "Time that a transfer's request took here, without the provider's and without waiting for its body.",
@@ -88,7 +90,10 @@ class PrometheusMeter:
 
     def transferred(self, state: OutcomeState, *, provider: str) -> None:
         """See ``Meter``."""
-        self._ended[provider, state].inc()
+        child = self._ended.get((provider, state))
+        if child is None:
+            child = self._ended[provider, state] = self._transfers.labels(provider, state.value)
+        child.inc()
 
     def dropped(self, *, model: str, fields: int) -> None:
         """See ``Meter``."""
@@ -131,9 +136,6 @@ class PrometheusMeter:
 
     def _gauge(self, name: str, says: str) -> Gauge:
         return Gauge(f"consent_proxy_{name}", says, registry=self._registry, multiprocess_mode="livesum")
-
-
-_FINAL = (OutcomeState.DELIVERED, OutcomeState.NOT_DELIVERED, OutcomeState.INDETERMINATE)
 
 
 class _Seen:

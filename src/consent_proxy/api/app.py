@@ -66,7 +66,7 @@ class Application(FastAPI):
         return await super().__call__(scope, receive, send)
 
 
-def create_app(lifespan: Lifespan | None = None) -> FastAPI:
+def create_app(lifespan: Lifespan | None = None) -> Application:
     """Build the application. ``app.state.services`` has to be set, by the lifespan, before a request is served.
 
     Without a lifespan it serves nothing and describes everything: settings and database are not needed for OpenAPI.

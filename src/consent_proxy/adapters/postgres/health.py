@@ -5,7 +5,8 @@ import logging
 from collections.abc import Iterable
 
 from consent_proxy.adapters.postgres.connections import Database
-from consent_proxy.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, SCHEMA_REVISION
+from consent_proxy.adapters.postgres.schema import SchemaUnfit, check_revision, read_revision, warnings_of
+from consent_proxy.adapters.postgres.tables import APPEND_ONLY, PARTITIONED
 from consent_proxy.application.ports.platform import Readiness
 
 _log = logging.getLogger(__name__)
@@ -13,7 +14,6 @@ _log = logging.getLogger(__name__)
 _WITHIN = 3.0
 _MONTHS_LEFT = 2
 
-_REVISION = "select version_num from alembic_version"
 #: The months there are partitions for, from this one on, fewest of the three tables.
 _MONTHS = """select coalesce(min(months), 0) from (
   select p.parent, count(c.relname) filter (
@@ -44,19 +44,18 @@ class PostgresHealth:
                 return await self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, it means: not ready
             _log.warning("the database does not answer (%s)", type(error).__name__)
-            return Readiness(ready=False, warnings=("the database does not answer, or holds no schema of ours",))
+            return Readiness(ready=False, warnings=("the database does not answer",))
 
     async def _look(self) -> Readiness:
         async with self._database.acquire() as connection:
-            revision = await connection.fetchval(_REVISION)
-            if revision != SCHEMA_REVISION:
-                return Readiness(
-                    ready=False,
-                    warnings=(f"the schema is at revision {revision}, and {SCHEMA_REVISION} is needed: migrate",),
-                )
+            revision = await read_revision(connection)
+            try:
+                check_revision(revision)
+            except SchemaUnfit as error:
+                return Readiness(ready=False, warnings=(str(error),))
             months = await connection.fetchval(_MONTHS, list(PARTITIONED))
             writable = await connection.fetchval(_WRITABLE, list(APPEND_ONLY))
-        return Readiness(ready=True, warnings=(*_partitions(months), *_privileges(writable)))
+        return Readiness(ready=True, warnings=(*warnings_of(revision), *_partitions(months), *_privileges(writable)))
 
 
 def _partitions(months: int) -> Iterable[str]:

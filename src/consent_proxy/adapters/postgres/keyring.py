@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Database
-from consent_proxy.adapters.postgres.secrets import SchemaMissing, load_keyring
+from consent_proxy.adapters.postgres.schema import SchemaUnfit
+from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.receipts import Ed25519ReceiptSigner
 from consent_proxy.adapters.secrets import Keyring, SecretsLocked
 from consent_proxy.adapters.tokens import JwtTokenSigner
@@ -108,7 +109,7 @@ class PostgresKeyring:
                 await self._open()
             except LedgerUnavailable:
                 continue
-            except (SchemaMissing, SecretsLocked) as error:
+            except (SchemaUnfit, SecretsLocked) as error:
                 _log.error("nothing can be sent: %s", error)
                 return
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from consent_proxy.application.ports.observation import Readings
 from consent_proxy.application.ports.platform import Clock, LedgerHealth
 from consent_proxy.application.ports.providers import ManifestCatalogue
-from consent_proxy.application.ports.transfers import FactsSource
+from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable
 from consent_proxy.domain.rules import Rules
 
 _DAY = timedelta(days=1)
@@ -16,11 +16,18 @@ async def take_readings(
 ) -> Readings:
     """Never raises: while the database is away, the contracts are told by the rules that were read last."""
     found = await health.check()
-    rules = facts.last_rules()
+    rules = await _rules(facts)
     recipients = sorted({manifest.recipient for manifest in manifests.all()})
     now = clock.now()
     days = {recipient: days_left(rules, recipient, at=now) for recipient in recipients} if rules is not None else {}
     return Readings(database_up=found.ready, warnings=len(found.warnings), contract_days=days)
+
+
+async def _rules(facts: FactsSource) -> Rules | None:
+    try:
+        return await facts.rules(fresh=True)
+    except LedgerUnavailable:
+        return facts.last_rules()
 
 
 def days_left(rules: Rules, recipient: str, *, at: datetime) -> float:

@@ -52,8 +52,12 @@ _FUNCTIONS = (
 )
 
 
-#: How long another migration is waited for, and any lock that a statement of ours needs.
-_TURN_WITHIN, _LOCK_WITHIN = "2min", "5s"
+#: How long another migration is waited for, and any lock that a statement of ours needs. The second is shorter than
+#: Postgres' `deadlock_timeout` (1 s): where a migration and a request wait for each other, the migration gives way.
+_TURN_WITHIN, _LOCK_WITHIN = "2min", "500ms"
+#: How often it is tried again, and after which pause, in seconds, so that the requests that waited come first.
+_TRIES, _PAUSE = 10, 0.2
+_IN_THE_WAY = frozenset({asyncpg.LockNotAvailableError.sqlstate, asyncpg.DeadlockDetectedError.sqlstate})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +85,20 @@ class _StepFailed(Exception):
         super().__init__(step)
         self.step, self.before = step, before
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether another session was in the way."""
+        return getattr(getattr(self.__cause__, "orig", None), "sqlstate", None) in _IN_THE_WAY
+
 
 def migrate(owner_url: str, *, service_role: str | None, folder: Path | None = None) -> MigrationResult:
     """Upgrade to the newest schema, make the partitions, and grant the service's role what it may do.
 
     All in one transaction under an advisory lock, so that several replicas may ask for it at once and a crash leaves
-    nothing half done. A schema of a later release is left as it is, its grants too. ``service_role`` gets no grants
-    where it is the owner itself; ``folder`` holds the migrations, if not those of this code. May be called inside a
-    running event loop: it blocks. Raises ``MigrationFailed`` when the database cannot be reached or changed.
+    nothing half done. What finds a lock taken gives way to requests and begins again, a few times. A schema of a later
+    release is left as it is, its grants too. ``service_role`` gets no grants where it is the owner itself; ``folder``
+    holds the migrations, if not those of this code. May be called inside a running event loop: it blocks. Raises
+    ``MigrationFailed`` when the database cannot be reached or changed.
     """
     try:
         with ThreadPoolExecutor(max_workers=1) as thread:
@@ -105,10 +115,9 @@ def _half_way(failed: _StepFailed) -> str:
     state = (
         f"the schema is at revision {failed.before}, as it was" if failed.before else "there is no schema, as before"
     )
-    cause = failed.__cause__
-    is_lock = getattr(getattr(cause, "orig", cause), "sqlstate", None) == asyncpg.LockNotAvailableError.sqlstate
-    advice = "another session is in the way: try again" if is_lock else "mend what it names, then migrate again"
-    return f"{failed.step} failed and nothing was changed ({_said(cause)}); {state}; {advice}"
+    again = f"other sessions were in the way {_TRIES} times: migrate again when they are done"
+    advice = again if failed.may_pass else "mend what it names, then migrate again"
+    return f"{failed.step} failed and nothing was changed ({_said(failed.__cause__)}); {state}; {advice}"
 
 
 def _said(error: BaseException | None) -> str:
@@ -134,8 +143,15 @@ async def _migrate(owner_url: str, service_role: str | None, folder: Path) -> Mi
         poolclass=NullPool,
         hide_parameters=True,
     )
-    async with engine.begin() as connection:
-        return await connection.run_sync(_in_one_transaction, service_role, folder)
+    for left in reversed(range(_TRIES)):
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(_in_one_transaction, service_role, folder)
+        except _StepFailed as error:
+            if not error.may_pass or not left:
+                raise
+        await asyncio.sleep(_PAUSE)
+    raise AssertionError("the last try returns or raises")
 
 
 def _in_one_transaction(connection: Connection, service_role: str | None, folder: Path) -> MigrationResult:

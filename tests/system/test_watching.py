@@ -34,7 +34,7 @@ def seen_by_all(served: Served) -> list[Samples]:
     return [scrape(served.url, key=ADMIN_KEY) for _ in range(6)]
 
 
-def test_whichever_worker_is_asked_the_numbers_are_of_all(
+def test_whichever_worker_is_asked_the_numbers_are_of_all_and_stay_when_one_is_killed(
     ledger_database: LedgerDatabase, provider: HeldProvider
 ) -> None:
     with published(ledger_database, provider, workers=2) as served:
@@ -50,23 +50,11 @@ def test_whichever_worker_is_asked_the_numbers_are_of_all(
         assert wait_for(lambda: all(seen["open_intents"] == 0 for seen in seen_by_all(served)), within=20)
         assert {seen[DELIVERED] for seen in seen_by_all(served)} == {8}
         assert {seen["added_delay_seconds_count"] for seen in seen_by_all(served)} == {8}
-
-
-def test_what_a_killed_worker_counted_stays_and_what_it_had_open_goes(
-    ledger_database: LedgerDatabase, provider: HeldProvider
-) -> None:
-    with published(ledger_database, provider, workers=2) as served:
-        provider.let_go()
-        with served.backend() as backend:
-            assert backend.fal_run("person-1", "before").status_code == 200
-        assert wait_for(lambda: scrape(served.url, key=ADMIN_KEY)[DELIVERED] == 1, within=20)
-        former = served.workers[-2:]
-        for pid in former:
-            os.kill(pid, signal.SIGKILL)
-        assert wait_for(lambda: len(served.workers) >= 3 + len(former), within=40), served.log
+        former = served.workers
+        os.kill(former[0], signal.SIGKILL)
+        assert wait_for(lambda: len(served.workers) > len(former), within=40), served.log
         served.wait_until_ready()
-        for seen in seen_by_all(served):
-            assert (seen[DELIVERED], seen["open_intents"]) == (1, 0)
+        assert {(seen[DELIVERED], seen["open_intents"]) for seen in seen_by_all(served)} == {(8, 0)}
 
 
 def test_the_numbers_are_there_while_the_database_is_away(ledger_database: LedgerDatabase, sandbox: Sandbox) -> None:
@@ -100,14 +88,15 @@ def test_no_line_of_the_log_tells_whose_what_or_with_which_key(
             _be_hostile(served)
             _break(ledger_database, backend)
         assert served.stop() == 0
-        lines = [json.loads(line) for line in served.log.splitlines()]
+        log = served.log
+    lines = [json.loads(line) for line in log.splitlines()]
     assert {"at", "level", "logger", "message", "process"} <= set.intersection(*(set(line) for line in lines))
     loggers = {line["logger"].partition(".")[0] for line in lines}
     assert {"uvicorn", "consent_proxy"} <= loggers
     assert any(line["level"] == "error" for line in lines), "nothing went wrong"
     secrets = {ADMIN_KEY, SECRET_KEY, key, sandbox.fal_key, sandbox.replicate_token, url.partition("@")[0]}
     for needle in {PERSON, PERSON.partition("@")[0], PROMPT, "fox", "?", "/v1/files/", *secrets}:
-        assert needle not in served.log, needle
+        assert needle not in log, needle
 
 
 def _be_busy(backend: Backend, sandbox: Sandbox) -> tuple[str, str]:
@@ -124,7 +113,8 @@ def _be_busy(backend: Backend, sandbox: Sandbox) -> tuple[str, str]:
         sandbox.behave("replicate", "*", behaviour, times=1)
         backend.replicate_predict(PERSON, PROMPT)
     backend.fal_submit(PERSON, PROMPT)
-    backend.transfers(PERSON, reason="consent-never-asked", caller=PERSON)
+    backend.transfers(PERSON, reason="consent-never-asked")
+    backend.http.get("/v1/transfers", params={"caller": PERSON}, headers=about(PERSON))
     bodies: list[object] = [{"prompt": {"of": PROMPT}}, {PROMPT: 1}, [PROMPT], {"decision": PROMPT, "locale": PERSON}]
     for path in (RUN, "/v1/consent/decisions", "/v1/subject-tokens", "/v1/contracts/fal", f"/v1/{PERSON}?{PROMPT}"):
         for body in bodies:

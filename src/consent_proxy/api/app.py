@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 API_VERSION = "1"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+#: FastAPI's own tells URLs, messages of exceptions and what did not validate, and switches itself on by a variable.
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -79,6 +82,7 @@ def create_app(lifespan: Lifespan | None = None) -> Application:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry=_NO_TELEMETRY,
         responses=control_openapi.RESPONSES,
     )
     app.router.routes.extend(outputs.routes())

@@ -112,6 +112,33 @@ def test_nobody_who_did_not_ask_for_traces_gets_any(variables: dict[str, str], m
     assert isinstance(open_tracer(environment="test"), NoTracer)
 
 
+def test_the_frameworks_own_spans_which_tell_urls_are_off() -> None:
+    code = """
+import asyncio, httpx
+from types import SimpleNamespace
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+from consent_proxy.adapters.metrics import Load, PrometheusMeter
+from consent_proxy.api.app import create_app
+app = create_app()
+meter = PrometheusMeter(providers=[], load=lambda: Load(waiting=0, open=0, kept=0, settled=0))
+app.state.services = SimpleNamespace(meter=meter)
+async def ask():
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+        return (await http.get("/healthz?of=mia")).status_code
+print(asyncio.run(ask()), len(exporter.get_finished_spans()))
+"""
+    variables = {"FASTAPI_OTEL_AUTO_CONFIGURE": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    told = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("200 0\n", "")
+
+
 def test_the_service_starts_without_the_extra_and_says_what_is_missing() -> None:
     code = """
 import logging, sys

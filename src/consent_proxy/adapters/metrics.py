@@ -9,7 +9,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -110,10 +110,8 @@ class PrometheusMeter:
         """See ``Meter``."""
         self.sample()
         encode, media_type = choose_encoder(accept)
-        kept: _Source = self._registry
-        if (folder := os.environ.get(_FOLDER)) is not None:
-            _forget_the_dead(Path(folder))
-            kept = multiprocess.MultiProcessCollector(None, path=folder)  # type: ignore[no-untyped-call]
+        folder = os.environ.get(_FOLDER)
+        kept: _Source = _Shared(Path(folder)) if folder is not None else self._registry
         return encode(_Seen(kept, readings)), media_type
 
     def sample(self) -> None:
@@ -178,13 +176,35 @@ def numbers_shared_by(processes: int) -> Iterator[None]:
         yield
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """What a killed process had open is not open any more; what it counted stays counted."""
-    for file in folder.glob("gauge_livesum_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            multiprocess.mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
-        except PermissionError:
-            continue
+class _Shared:
+    """What every process keeps in the folder, added up. What a killed one had open is not open any more; what it
+    counted stays counted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        for file in self._folder.glob("gauge_livesum_*.db"):
+            if not _is_alive(int(file.stem.rpartition("_")[2])):
+                file.unlink(missing_ok=True)
+        files = [str(file) for file in self._folder.glob("*.db") if _has_begun(file)]
+        merged: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _has_begun(file: Path) -> bool:
+    """A process that is starting makes its files empty, and the library cannot read one that is."""
+    with suppress(FileNotFoundError):
+        return file.stat().st_size > 0
+    return False

@@ -205,6 +205,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     if url is None:
         raise StartError("CONSENT_PROXY_DATABASE_URL is not set")
     async with AsyncExitStack() as stack:
+        tracer = open_tracer(environment=settings.environment)
+        stack.callback(tracer.close)  # the last of all: a collector that is away must not hold up an outcome
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
         stack.push_async_callback(keyring.aclose)
@@ -213,8 +215,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
-        tracer = open_tracer(environment=settings.environment)
-        stack.callback(tracer.close)
         mark, meter = (
             LedgerMark(database, folder=data_dir(settings)),
             PrometheusMeter(providers=("fal", "replicate"), load=log.load),

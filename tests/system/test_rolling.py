@@ -10,6 +10,7 @@ import pytest
 
 from consent_proxy.adapters.postgres.embedded.passwords import SERVICE
 from consent_proxy.adapters.postgres.migrate import migrate
+from consent_proxy.adapters.postgres.tables import SCHEMA_REVISION
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.sandbox.wire import Role as Host
 from tests.next_release import NEXT, next_migrations
@@ -81,6 +82,24 @@ def test_a_replica_that_is_stopping_says_so_and_serves_on_for_a_while(replicas: 
         assert stopping.process.wait(timeout=20) == 0
 
 
+def test_a_schema_that_was_not_migrated_yet_is_refused_in_one_line(ledger_database: LedgerDatabase) -> None:
+    ask_database(ledger_database.owner_url, "update alembic_version set version_num = '0001'")
+    told = serve_in_vain(ledger_database.service_url, secret_key=SECRET_KEY)
+    [line] = told.splitlines()
+    assert line.startswith(f"Error: the schema is at revision 0001, and {SCHEMA_REVISION} is needed: run consent-proxy")
+
+
+def serve_in_vain(url: str, *, secret_key: str) -> str:
+    """What a service says that does not start."""
+    settings = {"DATABASE_URL": url, "SECRET_KEY": secret_key, "BOOTSTRAP_ADMIN_KEY": ADMIN_KEY}
+    environment = {f"CONSENT_PROXY_{name}": value for name, value in settings.items()}
+    told = subprocess.run(
+        [COMMAND, "serve", "--port", "1"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert told.returncode == 2, told.stderr
+    return told.stderr
+
+
 def test_a_new_secret_key_wraps_everything_anew_while_a_replica_serves_on(
     ledger_database: LedgerDatabase, sandbox: Sandbox
 ) -> None:
@@ -99,18 +118,6 @@ def test_a_new_secret_key_wraps_everything_anew_while_a_replica_serves_on(
     with serve(database_url=url, sandbox=sandbox, settings=alone) as last, last.backend() as backend:
         assert backend.fal_run(person, "with the new one alone").status_code == 200
         assert backend.http.get("/.well-known/jwks.json").json() == keys
-    told = subprocess.run(
-        [COMMAND, "serve", "--port", "1"],
-        env={
-            "CONSENT_PROXY_DATABASE_URL": url,
-            "CONSENT_PROXY_SECRET_KEY": SECRET_KEY,
-            "CONSENT_PROXY_BOOTSTRAP_ADMIN_KEY": ADMIN_KEY,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert told.returncode == 2
-    assert "do not open with CONSENT_PROXY_SECRET_KEY" in told.stderr
-    assert SECRET_KEY not in told.stderr
+    told = serve_in_vain(url, secret_key=SECRET_KEY)
+    assert "do not open with CONSENT_PROXY_SECRET_KEY" in told
+    assert SECRET_KEY not in told

@@ -103,13 +103,18 @@ class PostgresKeyring:
 
     async def _open_later(self) -> None:
         _log.warning("the database does not answer: nothing is sent before it does")
+        told = ""
         while not self.is_open:
             await asyncio.sleep(_RETRY_AFTER)
             try:
                 await self._open()
             except LedgerUnavailable:
                 continue
-            except (SchemaUnfit, SecretsLocked) as error:
+            except SchemaUnfit as error:  # somebody may migrate it
+                if told != str(error):
+                    told = str(error)
+                    _log.error("nothing can be sent: %s", told)
+            except SecretsLocked as error:
                 _log.error("nothing can be sent: %s", error)
                 return
 

@@ -35,8 +35,8 @@ def check_revision(revision: str | None) -> None:
         raise SchemaUnfit(f"the schema is at '{revision}', which no release of ours made: is this the right database?")
     if revision < SCHEMA_REVISION:
         raise SchemaUnfit(
-            f"the schema is at revision {revision}, and {SCHEMA_REVISION} is needed: run consent-proxy migrate,"
-            " which the processes of the release before bear"
+            f"the schema is at revision {revision}, and {SCHEMA_REVISION} is needed: run consent-proxy migrate;"
+            " processes of the release before may go on meanwhile"
         )
 
 

@@ -1,5 +1,6 @@
 """How far the ledger has come: remembered, compared, and said where it has gone back."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from consent_proxy.adapters.postgres.connections import Database, open_database
+from consent_proxy.adapters.postgres.embedded.passwords import SERVICE
 from consent_proxy.adapters.postgres.health import PostgresHealth
 from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark, Mark
 from consent_proxy.adapters.postgres.secrets import load_keyring
+from tests.integration.ledger_rows import connected, until
 from tests.postgres import LedgerDatabase
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -45,7 +48,7 @@ async def test_a_ledger_that_has_gone_back_is_said_until_the_file_is_gone(databa
     file.write_text(json.dumps({**json.loads(file.read_text()), "edition": 9, "events": 3}))
     found = await HealthWithMark(PostgresHealth(database), mark=LedgerMark(database, folder=tmp_path)).check()
     assert found.ready
-    assert "its rules are at edition 1 and were at 9; 3 consent events are missing" in found.warnings[0]
+    assert "its rules are at edition 1 and were at 9; up to 3 consent events are missing" in found.warnings[0]
     assert json.loads(file.read_text())["behind"] is None, "whoever only looks writes nothing"
     said = await mark.look(remember=True)
     assert json.loads(file.read_text())["behind"] is not None
@@ -69,6 +72,22 @@ async def test_a_process_notices_by_itself_that_its_ledger_went_back(
     assert said is not None
     assert "edition 2 and were at 7" in said
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_a_ledger_that_cannot_be_read_costs_no_more_than_that(
+    ledger_database: LedgerDatabase, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = LedgerMark(database, folder=tmp_path)
+    async with connected(ledger_database.owner_url) as owner:
+        await owner.execute(f"revoke select on consent_events from {SERVICE}")
+    looking = asyncio.create_task(mark.keep_looking())
+    await until(lambda: asyncio.sleep(0, "could not be read (InsufficientPrivilegeError)" in caplog.text))
+    assert not looking.done()
+    found = await HealthWithMark(PostgresHealth(database), mark=mark).check()
+    assert found.ready
+    assert "could not be read" in found.warnings[0]
+    looking.cancel()
+    await asyncio.wait({looking})
 
 
 async def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(

@@ -73,7 +73,7 @@ def test_a_restored_backup_works_and_an_older_one_says_how_far_behind_it_is(
     restore(database, backup)
     with serve(database_url=url, sandbox=sandbox, data_dir=data_dir) as served, served.backend() as backend:
         [warning] = about_the_copy(backend.http.get("/readyz").json()["warnings"])
-        assert "its rules are at edition 4 and were at 5; 2 consent events are missing" in warning
+        assert "its rules are at edition 4 and were at 5; up to 2 consent events are missing" in warning
         assert "withdrawals made since" in warning
         assert f"ERROR consent_proxy.adapters.postgres.mark {warning}" in served.log
         assert about_the_copy(doctor(database, data_dir)) == [warning]
@@ -90,7 +90,7 @@ def test_a_restored_backup_works_and_an_older_one_says_how_far_behind_it_is(
             backend.grant(f"person-of-later-{number}")
         assert about_the_copy(backend.http.get("/readyz").json()["warnings"]) == [warning]
         [mark] = data_dir.glob("ledger-*.json")
-        assert str(mark) in warning
+        assert mark.name in warning
         assert served.stop() == 0
 
     mark.unlink()

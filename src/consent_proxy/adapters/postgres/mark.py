@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,7 +57,7 @@ class Mark:
         if found.edition < self.edition:
             parts.append(f"its rules are at edition {found.edition} and were at {self.edition}")
         if found.events < self.events:
-            parts.append(f"{self.events - found.events} consent events are missing")
+            parts.append(f"up to {self.events - found.events} consent events are missing")
         if parts or late > _OUT_OF_ORDER:
             seen = f"an entry of {_shown(self.newest_at)} was seen here"
             parts.append(f"its newest entry is of {_shown(found.newest_at)}, and {seen}")
@@ -97,12 +96,18 @@ class LedgerMark:
         """Look and remember, for ever, the last time when it is stopped."""
         try:
             while True:
-                with suppress(LedgerUnavailable):
-                    await self.look(remember=True)
+                await self._try()
                 await asyncio.sleep(LOOK_EVERY)
         finally:
-            with suppress(LedgerUnavailable):
-                await self.look(remember=True)
+            await self._try()
+
+    async def _try(self) -> None:
+        try:
+            await self.look(remember=True)
+        except LedgerUnavailable:
+            return
+        except Exception as error:  # noqa: BLE001 - without this task nobody looks any more
+            _log.warning("how far the ledger has come could not be read (%s)", type(error).__name__)
 
     def _keep(self, file: Path, mark: Mark) -> None:
         if mark == _read(file):
@@ -134,15 +139,16 @@ class HealthWithMark:
             return found
         try:
             behind = await self._mark.look(remember=False)
-        except LedgerUnavailable:
-            return Readiness(ready=False, warnings=("the database does not answer",))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of what was found stands
+            behind = f"how far the ledger has come could not be read ({type(error).__name__})"
         return replace(found, warnings=(behind, *found.warnings)) if behind is not None else found
 
 
 def _advice(missing: str, file: Path) -> str:
     return (
         f"this database is an older copy of what was seen here, such as a restored backup ({missing}): bring in the"
-        f" decisions and withdrawals made since, see docs/operating.md, then delete {file}"
+        " decisions and withdrawals made since, see docs/operating.md, then delete"
+        f" {file.name} in CONSENT_PROXY_DATA_DIR"
     )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from consent_proxy.adapters.postgres.schema import is_newer
 from consent_proxy.adapters.postgres.tables import MIGRATION_LOCK, PARTITIONED, metadata
 
 #: What the service's role may do besides SELECT: change head rows, and nothing in the record.
@@ -165,22 +166,24 @@ def _in_one_transaction(connection: Connection, service_role: str | None, folder
     config.attributes["connection"] = connection
     scripts = ScriptDirectory.from_config(config)
     newest = str(scripts.get_current_head())
-    if before is not None and before > newest:
-        made = connection.scalar(text("select ensure_partitions()"))
-        return MigrationResult(
-            before=before, after=before, partitions=int(made or 0), granted_to=None, of_a_later_release=True
-        )
+    if before is not None and is_newer(before, than=newest):
+        made = _make_partitions(connection, before=before)
+        return MigrationResult(before=before, after=before, partitions=made, granted_to=None, of_a_later_release=True)
     for revision in _pending(scripts, before):
         with _step(f"revision {revision}", before=before):
             command.upgrade(config, revision)
-    with _step("making the partitions", before=before):
-        made = connection.scalar(text("select ensure_partitions()"))
+    made = _make_partitions(connection, before=before)
     owner = connection.scalar(text("select current_user"))
     granted_to = service_role if service_role not in {None, owner} else None
     if granted_to is not None:
         with _step(f"granting '{granted_to}' its rights", before=before):
             _grant(connection, granted_to)
-    return MigrationResult(before=before, after=newest, partitions=int(made or 0), granted_to=granted_to)
+    return MigrationResult(before=before, after=newest, partitions=made, granted_to=granted_to)
+
+
+def _make_partitions(connection: Connection, *, before: str | None) -> int:
+    with _step("making the partitions", before=before):
+        return int(connection.scalar(text("select ensure_partitions()")) or 0)
 
 
 @contextmanager

@@ -40,9 +40,9 @@ def check_revision(revision: str | None) -> None:
         )
 
 
-def is_newer(revision: str | None) -> bool:
+def is_newer(revision: str | None, *, than: str = SCHEMA_REVISION) -> bool:
     """Whether a later release has upgraded the schema."""
-    return revision is not None and _NUMBER.fullmatch(revision) is not None and revision > SCHEMA_REVISION
+    return revision is not None and _NUMBER.fullmatch(revision) is not None and revision > than
 
 
 def warnings_of(revision: str | None) -> Iterable[str]:

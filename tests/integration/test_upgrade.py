@@ -16,7 +16,7 @@ from consent_proxy.adapters.postgres.migrate import MigrationFailed, migrate
 from consent_proxy.adapters.postgres.schema import SchemaUnfit
 from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.postgres.tables import SCHEMA_REVISION
-from tests.integration.ledger_rows import connected
+from tests.integration.ledger_rows import connected, until
 from tests.next_release import NEXT, next_migrations
 from tests.postgres import LedgerDatabase
 
@@ -74,6 +74,25 @@ async def test_a_step_that_finds_a_table_locked_gives_up_soon_and_says_so(
             migrate(ledger_database.owner_url, service_role=SERVICE, folder=folder)
     assert await shape(ledger_database.owner_url) == before
     assert migrate(ledger_database.owner_url, service_role=SERVICE, folder=folder).after == NEXT
+
+
+async def test_a_migration_that_is_killed_half_way_leaves_the_schema_as_it_was(
+    ledger_database: LedgerDatabase, tmp_path: Path
+) -> None:
+    before = await shape(ledger_database.owner_url)
+    folder = next_migrations(
+        tmp_path, upgrade='op.execute("create table half (id int)")\n    op.execute("select pg_sleep(60)")'
+    )
+    migrating = asyncio.create_task(
+        asyncio.to_thread(migrate, ledger_database.owner_url, service_role=SERVICE, folder=folder)
+    )
+    kill = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and query like $2 and pid <> $3"
+    async with connected(ledger_database.superuser_url) as other:
+        me = other.get_server_pid()
+        await until(lambda: other.fetch(kill, ledger_database.name, "select pg_sleep(60)%", me))
+    with pytest.raises(MigrationFailed, match=f"revision {NEXT} failed and nothing was changed.*as it was"):
+        await migrating
+    assert await shape(ledger_database.owner_url) == before
 
 
 async def test_the_command_that_fails_half_way_says_it_in_one_line(postgres: Cluster) -> None:

@@ -1,14 +1,13 @@
 """Settings into adapters, adapters into services, services into the app; the only module that knows everyone."""
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 
 from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
+from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.adapters.manifests import FileManifestCatalogue
 from consent_proxy.adapters.metrics import PrometheusMeter
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
@@ -25,7 +25,7 @@ from consent_proxy.adapters.postgres.embedded.cluster import start_cluster
 from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
 from consent_proxy.adapters.postgres.facts import PostgresFactsSource
 from consent_proxy.adapters.postgres.health import PostgresHealth
-from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_transfer_log
+from consent_proxy.adapters.postgres.intents import open_transfer_log
 from consent_proxy.adapters.postgres.jobs import PostgresJobs
 from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
@@ -33,6 +33,7 @@ from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.schema import SchemaUnfit
+from consent_proxy.adapters.postgres.secrets import HealthWithKeptSecrets
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import keep_up
@@ -40,20 +41,21 @@ from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
 from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
-from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
+from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers, running
 from consent_proxy.adapters.tracing import open_tracer
 from consent_proxy.api.app import Application, create_app
 from consent_proxy.api.auth import Door
 from consent_proxy.api.services import Services
-from consent_proxy.application.desk import Desk
 from consent_proxy.application.forward import Walk, drain
-from consent_proxy.application.ports.observation import Tracer
+from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
+from consent_proxy.application.ports.records import AccessLog, TransferReader
+from consent_proxy.application.ports.rules import Rulebook
+from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.application.publish_missing import publish_missing
 from consent_proxy.domain.callers import BOOTSTRAP_CALLER
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
+from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 from consent_proxy.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 #: How long sends that outlive their requests are waited for when the service stops.
 DRAIN_SECONDS = 5.0
@@ -145,14 +147,48 @@ def _migrated(owner_url: str, *, service_role: str | None) -> MigrationResult:
 
 
 def open_manifests(settings: Settings) -> FileManifestCatalogue:
-    """The manifests shipped and those of ``MANIFESTS_DIR``."""
-    return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
+    """The manifests shipped and those of ``MANIFESTS_DIR``. Raises ``StartError``."""
+    try:
+        return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
+    except ManifestFileInvalid as error:
+        raise StartError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the command line works with: the rules, the record, and nothing that sends."""
+
+    database: Database
+    settings: Settings
+    facts: FactsSource
+    rulebook: Rulebook
+    reader: TransferReader
+    health: LedgerHealth
+    access_log: AccessLog
+    clock: Clock
+    ids: Identifiers
+
+    @property
+    def whole_health(self) -> LedgerHealth:
+        """Its health, and whether the secrets kept there open."""
+        settings = self.settings
+        keys = (_revealed(settings.secret_key) or "", *settings.previous_keys)
+        return HealthWithKeptSecrets(self.health, database=self.database, keys=keys)
+
+    async def find_subject(self, identifier: SubjectIdentifier) -> SubjectRef | None:
+        """The reference of a person, if there is one. Raises ``LedgerUnavailable`` and ``StartError``."""
+        keyring = await _keyring(self.database, self.settings)
+        try:
+            return await PostgresSubjects(self.database, digests=keyring).find(identifier)
+        finally:
+            await keyring.aclose()
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
+async def open_desk(settings: Settings, *, progress: Callable[[str], None] | None = None) -> AsyncIterator[Desk]:
     """A desk at the database of the settings, or at the embedded one, which runs as long as somebody uses it."""
-    with open_store(settings) as store:
+    with open_store(settings, progress=progress) as store:
+        settings = settings.model_copy(update={"secret_key": SecretStr(store.secret_key)})
         async with _database(store.service_url) as database:
             desk = _desk(database, settings)
             if store.embedded:
@@ -161,7 +197,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
 
 
 def check_start(settings: Settings) -> None:
-    """Raise ``StartError`` for what will not mend itself: no schema, or secrets that do not open. Blocking.
+    """Raise ``StartError`` for what will not mend itself: no schema, locked secrets, wrong manifests. Blocking.
 
     A database that is away is no such thing: the service waits for it with its door shut.
     """
@@ -170,6 +206,7 @@ def check_start(settings: Settings) -> None:
         async with _database(_revealed(settings.database_url) or "") as database:
             await (await _keyring(database, settings)).aclose()
 
+    open_manifests(settings)
     asyncio.run(look())
 
 
@@ -215,38 +252,24 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
-        mark, meter = (
-            LedgerMark(database, folder=data_dir(settings)),
-            PrometheusMeter(providers=("fal", "replicate"), load=log.load),
-        )
+        meter = PrometheusMeter(providers=("fal", "replicate"), load=log.load)
+        mark = LedgerMark(database, folder=data_dir(settings))
         desk = _desk(database, settings, mark=mark)
-        walk = _walk(settings, desk=desk, log=log, keyring=keyring, meter=meter, tracer=tracer)
-        stack.push_async_callback(_drain, walk)
-        await stack.enter_async_context(_running(keep_up(database), mark.keep_looking(), meter.keep_sampling()))
+        walk = Walk(
+            facts=desk.facts,
+            log=log,
+            digests=keyring,
+            clock=desk.clock,
+            ids=desk.ids,
+            meter=meter,
+            tracer=tracer,
+            environment=settings.environment,
+            output_ttl=settings.output_ttl,
+            sandboxed=frozenset(settings.sandboxed),
+        )
+        stack.push_async_callback(drain, walk, within=DRAIN_SECONDS)
+        await stack.enter_async_context(running(keep_up(database), mark.keep_looking(), meter.keep_sampling()))
         yield _services(settings, database=database, desk=desk, keyring=keyring, walk=walk, outbound=outbound)
-
-
-def _walk(
-    settings: Settings,
-    *,
-    desk: Desk,
-    log: PostgresTransferLog,
-    keyring: PostgresKeyring,
-    meter: PrometheusMeter,
-    tracer: Tracer,
-) -> Walk:
-    return Walk(
-        facts=desk.facts,
-        log=log,
-        digests=keyring,
-        clock=desk.clock,
-        ids=desk.ids,
-        meter=meter,
-        tracer=tracer,
-        environment=settings.environment,
-        output_ttl=settings.output_ttl,
-        sandboxed=frozenset(settings.sandboxed),
-    )
 
 
 def _services(
@@ -254,8 +277,7 @@ def _services(
 ) -> Services:
     subjects = PostgresSubjects(database, digests=keyring)
     key = _revealed(settings.bootstrap_admin_key)
-    fal = _fal(settings, outbound)
-    replicate = _replicate(settings, outbound)
+    providers = (_fal(settings, outbound), _replicate(settings, outbound))
     return Services(
         public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
         environment=settings.environment,
@@ -273,7 +295,7 @@ def _services(
         facts=desk.facts,
         jobs=PostgresJobs(database),
         manifests=open_manifests(settings),
-        providers={fal.name: fal, replicate.name: replicate},
+        providers={provider.name: provider for provider in providers},
         deployments=ReplicateDeployments(outbound, token=settings.replicate_token, api_url=settings.replicate.api_url),
         ledger=PostgresConsentLedger(database, send_within=settings.send_within),
         subjects=subjects,
@@ -281,6 +303,7 @@ def _services(
         reader=desk.reader,
         access_log=desk.access_log,
         health=HealthWithSecrets(desk.health, keyring=keyring),
+        setup=settings.setup(),
         clock=desk.clock,
         ids=desk.ids,
         digests=keyring,
@@ -291,39 +314,39 @@ def _services(
 
 
 def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
-    fal = settings.fal
     return FalProvider(
         outbound,
         key=settings.fal_key,
-        run_url=fal.run_url,
-        queue_url=fal.queue_url,
-        output_hosts=fal.output_hosts,
+        run_url=settings.fal.run_url,
+        queue_url=settings.fal.queue_url,
+        output_hosts=settings.fal.output_hosts,
         output_ttl=settings.output_ttl,
         timeout=settings.provider_timeout,
     )
 
 
 def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
-    replicate = settings.replicate
     return ReplicateProvider(
         outbound,
         token=settings.replicate_token,
-        api_url=replicate.api_url,
-        delivery_hosts=replicate.delivery_hosts,
+        api_url=settings.replicate.api_url,
+        delivery_hosts=settings.replicate.delivery_hosts,
         timeout=settings.provider_timeout,
     )
 
 
 def _desk(database: Database, settings: Settings, *, mark: LedgerMark | None = None) -> Desk:
     mark = mark or LedgerMark(database, folder=data_dir(settings))
-    bootstrap_caller = BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
+    clock, bootstrap_caller = SystemClock(), BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
     return Desk(
+        database=database,
+        settings=settings,
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
         rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),
-        health=HealthWithMark(PostgresHealth(database), mark=mark),
+        health=HealthWithMark(PostgresHealth(database, clock=clock), mark=mark),
         access_log=PostgresAccessLog(database),
-        clock=SystemClock(),
+        clock=clock,
         ids=Uuid7Identifiers(),
     )
 
@@ -344,7 +367,7 @@ async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
     keyring = PostgresKeyring(
         database,
         secret_key=_revealed(settings.secret_key) or "",
-        previous=[key.get_secret_value() for key in settings.secret_keys_previous],
+        previous=settings.previous_keys,
     )
     try:
         await keyring.start()
@@ -363,22 +386,6 @@ async def _publish_shipped(desk: Desk) -> None:
         rules=await desk.facts.rules(fresh=True),
         rulebook=desk.rulebook,
     )
-
-
-@asynccontextmanager
-async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-async def _drain(walk: Walk) -> None:
-    if left := await drain(walk, within=DRAIN_SECONDS):
-        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", left)
 
 
 def _role(url: str) -> str | None:

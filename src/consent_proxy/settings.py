@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consent_proxy.application.readiness import Setup
 from consent_proxy.domain.disclosures import parse_duration
 
 
@@ -162,6 +163,24 @@ class Settings(BaseSettings):
         if self.database_url is not None and self.secret_key is None:
             raise ValueError("CONSENT_PROXY_SECRET_KEY is required with CONSENT_PROXY_DATABASE_URL")
         return self
+
+    @property
+    def previous_keys(self) -> tuple[str, ...]:
+        """Earlier values of ``SECRET_KEY``."""
+        return tuple(key.get_secret_value() for key in self.secret_keys_previous)
+
+    def setup(self) -> Setup:
+        """What the service's readiness depends on."""
+        credentials = {
+            "fal": (self.fal_key, "CONSENT_PROXY_FAL__KEY"),
+            "replicate": (self.replicate_token, "CONSENT_PROXY_REPLICATE__TOKEN"),
+        }
+        return Setup(
+            public_url=self.public_url,
+            is_local=self.public_url is None or is_loopback(urlsplit(self.public_url).hostname or ""),
+            environment=self.environment,
+            missing_credentials={name: setting for name, (value, setting) in credentials.items() if value is None},
+        )
 
     @property
     def fal_key(self) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from consent_proxy.application.ports.platform import Readiness
+from consent_proxy.application.ports.platform import Finding, Readiness
 from tests.api.problems import problem_of
 from tests.fakes.health import FakeLedgerHealth
 from tests.live import Live
@@ -31,7 +31,9 @@ def test_missing_rules_are_warnings_and_never_a_503(unpublished: Live) -> None:
 def bereft(live: Live) -> Iterator[Live]:
     """The service, told that its database is away."""
     state, whole = live.app.state, live.services
-    away = FakeLedgerHealth(Readiness(ready=False, warnings=("the database does not answer",)))
+    away = FakeLedgerHealth(
+        Readiness(ready=False, warnings=(Finding("database-away", "the database does not answer"),))
+    )
     state.services = replace(whole, health=away)
     yield live
     state.services = whole

@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from consent_proxy.adapters.postgres.embedded.cluster import Cluster
 from consent_proxy.adapters.postgres.embedded.passwords import SUPERUSER
-from tests.docs.readme import REPOSITORY
+from tests.docs.pages import REPOSITORY
 from tests.postgres import bundled_binaries
 from tests.served import COMMAND, free_port, wait_for
 

@@ -13,6 +13,7 @@ from consent_proxy.adapters.postgres.embedded.passwords import SERVICE
 from consent_proxy.adapters.postgres.health import PostgresHealth
 from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark, Mark
 from consent_proxy.adapters.postgres.secrets import load_keyring
+from consent_proxy.adapters.system import SystemClock
 from tests.integration.ledger_rows import connected, until
 from tests.postgres import LedgerDatabase
 
@@ -46,9 +47,11 @@ async def test_a_ledger_that_has_gone_back_is_said_until_the_file_is_gone(databa
     await mark.look(remember=True)
     file = only_file(tmp_path)
     file.write_text(json.dumps({**json.loads(file.read_text()), "edition": 9, "events": 3}))
-    found = await HealthWithMark(PostgresHealth(database), mark=LedgerMark(database, folder=tmp_path)).check()
+    found = await HealthWithMark(
+        PostgresHealth(database, clock=SystemClock()), mark=LedgerMark(database, folder=tmp_path)
+    ).check()
     assert found.ready
-    assert "its rules are at edition 1 and were at 9; up to 3 consent events are missing" in found.warnings[0]
+    assert "its rules are at edition 1 and were at 9; up to 3 consent events are missing" in found.warnings[0].message
     assert json.loads(file.read_text())["behind"] is None, "whoever only looks writes nothing"
     said = await mark.look(remember=True)
     assert json.loads(file.read_text())["behind"] is not None
@@ -83,9 +86,9 @@ async def test_a_ledger_that_cannot_be_read_costs_no_more_than_that(
     looking = asyncio.create_task(mark.keep_looking())
     await until(lambda: asyncio.sleep(0, "could not be read (InsufficientPrivilegeError)" in caplog.text))
     assert not looking.done()
-    found = await HealthWithMark(PostgresHealth(database), mark=mark).check()
+    found = await HealthWithMark(PostgresHealth(database, clock=SystemClock()), mark=mark).check()
     assert found.ready
-    assert "could not be read" in found.warnings[0]
+    assert "could not be read" in found.warnings[0].message
     looking.cancel()
     await asyncio.wait({looking})
 

@@ -16,6 +16,7 @@ from consent_proxy.adapters.postgres.migrate import MigrationFailed, migrate
 from consent_proxy.adapters.postgres.schema import SchemaUnfit
 from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.postgres.tables import SCHEMA_REVISION
+from consent_proxy.adapters.system import SystemClock
 from tests.integration.ledger_rows import connected, until
 from tests.next_release import NEXT, next_migrations
 from tests.postgres import LedgerDatabase
@@ -122,10 +123,12 @@ async def test_the_schema_of_the_next_release_is_ready_and_said(
     ledger_database: LedgerDatabase, database: Database, tmp_path: Path
 ) -> None:
     migrate(ledger_database.owner_url, service_role=SERVICE, folder=next_migrations(tmp_path))
-    found = await PostgresHealth(database).check()
+    found = await PostgresHealth(database, clock=SystemClock()).check()
     assert found.ready
     [warning] = found.warnings
-    assert warning.startswith(f"the schema is at revision {NEXT}, of a later release than this one ({SCHEMA_REVISION})")
+    assert warning.message.startswith(
+        f"the schema is at revision {NEXT}, of a later release than this one ({SCHEMA_REVISION})"
+    )
     await load_keyring(database, secret_key="a key")
 
 
@@ -152,9 +155,9 @@ async def test_a_schema_that_is_older_or_not_ours_is_refused_with_what_to_do(
         await owner.execute("update alembic_version set version_num = $1", revision)
     with pytest.raises(SchemaUnfit, match=advice):
         await load_keyring(database, secret_key="a key")
-    found = await PostgresHealth(database).check()
+    found = await PostgresHealth(database, clock=SystemClock()).check()
     assert not found.ready
-    assert advice in found.warnings[0]
+    assert advice in found.warnings[0].message
 
 
 @pytest.mark.parametrize("revision", ["0001x", "head-of-somebody"])

@@ -32,6 +32,9 @@ async def ready(request: Request, response: Response) -> ReadyOut:
         facts=services.facts,
         manifests=services.manifests,
         clock=services.clock,
+        setup=services.setup,
     )
     response.status_code = 200 if found.ready else 503
-    return ReadyOut(status="ready" if found.ready else "not-ready", warnings=list(found.warnings))
+    return ReadyOut(
+        status="ready" if found.ready else "not-ready", warnings=[warning.message for warning in found.warnings]
+    )

@@ -159,23 +159,34 @@ async def _nothing() -> AsyncIterator[Mapping[str, Json]]:
 
 async def _ndjson(records: AsyncIterator[Mapping[str, Json]]) -> AsyncIterator[str]:
     async for record in records:
-        yield json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+        yield ndjson_line(record)
 
 
 async def _csv(records: AsyncIterator[Mapping[str, Json]]) -> AsyncIterator[str]:
-    yield _row(CSV_COLUMNS)
+    yield csv_line(CSV_COLUMNS)
     async for record in records:
-        yield _row([csv_cell(record, column) for column in CSV_COLUMNS])
+        yield csv_line(csv_cells(record))
 
 
-def _row(cells: list[str] | tuple[str, ...]) -> str:
+def ndjson_line(record: Mapping[str, Json]) -> str:
+    """A record as one line of an export."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Cells as one line of a CSV export (RFC 4180)."""
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue()
 
 
-def csv_cell(record: Mapping[str, Json], column: str) -> str:
-    """One cell of a CSV export: text as it is (never a formula), everything else as JSON, nothing as nothing."""
+def csv_cells(record: Mapping[str, Json]) -> list[str]:
+    """A record as the cells of ``CSV_COLUMNS``."""
+    return [_cell(record, column) for column in CSV_COLUMNS]
+
+
+def _cell(record: Mapping[str, Json], column: str) -> str:
+    """Text as it is (never a formula), everything else as JSON, nothing as nothing."""
     value: Json = dict(record)
     for part in column.split("."):
         value = value.get(part) if isinstance(value, dict) else None

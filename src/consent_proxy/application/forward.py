@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,6 +32,8 @@ from consent_proxy.domain.transfers import (
     ResultState,
     Unanswered,
 )
+
+logger = logging.getLogger(__name__)
 
 #: How often one request walks when what it stands on keeps changing, or its send window keeps closing.
 MAX_WALKS = 8
@@ -80,15 +83,16 @@ async def forward(
         return await _walk(request, provider=provider, call=call, walk=walk, trail=trail)
 
 
-async def drain(walk: Walk, *, within: float) -> int:
-    """Let sends under way come to their outcomes, for so many seconds; how many did not.
+async def drain(walk: Walk, *, within: float) -> None:
+    """Let sends under way come to their outcomes, for so many seconds.
 
     Who waits for ever is killed and records nothing; what is left open is settled as indeterminate.
     """
     ends_at = walk.clock.monotonic() + within
     while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
         await asyncio.wait(set(walk.sends), timeout=left)
-    return len(walk.sends)
+    if walk.sends:
+        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
 
 
 async def _walk(

@@ -9,7 +9,11 @@ from consent_proxy.settings import Settings
 
 @click.command()
 def migrate() -> None:
-    """Create or upgrade the schema as the owner's role, and grant the service's role what it may do."""
+    """Create or upgrade the schema as the owner's role, and grant the service's role what it may do.
+
+    The owner is CONSENT_PROXY_MIGRATE_DATABASE_URL's role, the service CONSENT_PROXY_DATABASE_URL's. Without either, it
+    is the embedded Postgres under CONSENT_PROXY_DATA_DIR that is brought up to date.
+    """
     try:
         done = migrate_store(Settings())
     except StartError as error:

@@ -3,14 +3,23 @@
 import logging
 import logging.config
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 import uvicorn
 
 from consent_proxy.adapters.metrics import numbers_shared_by
-from consent_proxy.bootstrap import StartError, Store, check_start, data_dir, open_store, publish_shipped
+from consent_proxy.bootstrap import (
+    StartError,
+    Store,
+    check_start,
+    data_dir,
+    open_manifests,
+    open_store,
+    publish_shipped,
+)
 from consent_proxy.cli.exits import DONE, Unavailable
 from consent_proxy.cli.log_lines import log_config
 from consent_proxy.cli.signals import ended_by_sigterm
@@ -28,7 +37,7 @@ HUNG_SECONDS = 30
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port to listen on.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve on HOST:PORT.
@@ -40,6 +49,8 @@ def serve(host: str, port: int, workers: int) -> None:
     settings = Settings()
     lines = log_config(log_format=settings.log_format, level=settings.log_level)
     logging.config.dictConfig(lines)
+    _check_free(host, port)
+    open_manifests(settings)  # those that cannot be read are told before anything is started
     public_url = settings.public_url or f"http://127.0.0.1:{port}"
     try:
         with (
@@ -73,6 +84,21 @@ def serve(host: str, port: int, workers: int) -> None:
             )
     except StartError as error:
         raise Unavailable(str(error)) from None
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise ``Unavailable``, before anything is started, where nothing could listen there in the end."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            # A name may have an address of a family that this machine lacks, and then others.
+            with suppress(OSError), socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+                return
+        reason = "the address is taken, or not this machine's"
+    except OSError as error:
+        reason = error.strerror or "no such host"
+    raise Unavailable(f"{host}:{port} cannot be listened on ({reason}): choose another --host or --port")
 
 
 def served_settings(store: Store, *, public_url: str) -> Settings:

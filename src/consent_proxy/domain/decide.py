@@ -78,7 +78,7 @@ def decide(request: TransferRequest, facts: Facts, *, at: datetime) -> Permit | 
     if refused is not None:
         return refused
     manifest = request.manifest
-    if manifest is None:
+    if manifest is None or not manifest.is_reviewed:
         return Refusal(reason=Reason.MODEL_UNKNOWN, detail="no reviewed manifest names this model")
     disclosed = _disclosed(request, manifest, facts.rules, at=at)
     if isinstance(disclosed, Refusal):

@@ -131,7 +131,7 @@ app.state.services = SimpleNamespace(meter=meter)
 async def ask():
     transport = httpx.ASGITransport(app=app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as http:
-        return (await http.get("/healthz?of=mia")).status_code
+        return (await http.get("/healthz")).status_code
 print(asyncio.run(ask()), len(exporter.get_finished_spans()))
 """
     variables = {"FASTAPI_OTEL_AUTO_CONFIGURE": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}

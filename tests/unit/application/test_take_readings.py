@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from consent_proxy.application.ports.platform import Readiness
+from consent_proxy.application.ports.platform import Finding, Readiness
 from consent_proxy.application.take_readings import days_left, take_readings
 from tests.builders import NOW, a_contract, a_manifest, some_rules
 from tests.fakes.health import FakeLedgerHealth
@@ -44,7 +44,9 @@ class Catalogue:
 
 
 async def test_while_the_database_is_away_the_rules_read_last_tell(world: World) -> None:
-    health = FakeLedgerHealth(Readiness(ready=False, warnings=("the database does not answer",)))
+    health = FakeLedgerHealth(
+        Readiness(ready=False, warnings=(Finding("database-away", "the database does not answer"),))
+    )
     parts = {"health": health, "facts": world.facts, "manifests": Catalogue(), "clock": world.clock}
     world.facts.away = True
     unknown = await take_readings(**parts)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.receipts import Ed25519ReceiptSigner
 from consent_proxy.adapters.secrets import Keyring, SecretsLocked
 from consent_proxy.adapters.tokens import JwtTokenSigner
-from consent_proxy.application.ports.platform import LedgerHealth, Readiness
+from consent_proxy.application.ports.platform import Finding, LedgerHealth, Readiness
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.callers import Credential
 from consent_proxy.domain.payloads import Json
@@ -129,7 +129,6 @@ class HealthWithSecrets:
         """See ``LedgerHealth``."""
         found = await self._health.check()
         if found.ready and not self._keyring.is_open:
-            return Readiness(
-                ready=False, warnings=("the service's secrets are not open: the log says why", *found.warnings)
-            )
+            locked = Finding("secrets-locked", "the service's secrets are not open: the log says why")
+            return Readiness(ready=False, warnings=(locked, *found.warnings))
         return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from consent_proxy.adapters.postgres.connections import Database
-from consent_proxy.application.ports.platform import LedgerHealth, Readiness
+from consent_proxy.application.ports.platform import Finding, LedgerHealth, Readiness
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 
 _log = logging.getLogger(__name__)
@@ -141,7 +141,9 @@ class HealthWithMark:
             behind = await self._mark.look(remember=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest of what was found stands
             behind = f"how far the ledger has come could not be read ({type(error).__name__})"
-        return replace(found, warnings=(behind, *found.warnings)) if behind is not None else found
+        if behind is None:
+            return found
+        return replace(found, warnings=(Finding("older-copy", behind), *found.warnings))
 
 
 def _advice(missing: str, file: Path) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from consent_proxy.adapters.postgres.connections import Connection
 from consent_proxy.adapters.postgres.tables import SCHEMA_REVISION
+from consent_proxy.application.ports.platform import Finding
 
 _TABLE = "select to_regclass('alembic_version')"
 _REVISION = "select version_num from alembic_version"
@@ -45,10 +46,11 @@ def is_newer(revision: str | None, *, than: str = SCHEMA_REVISION) -> bool:
     return revision is not None and _NUMBER.fullmatch(revision) is not None and revision > than
 
 
-def warnings_of(revision: str | None) -> Iterable[str]:
+def findings_of(revision: str | None) -> Iterable[Finding]:
     """What an operator should know of a schema that fits."""
     if is_newer(revision):
-        yield (
+        message = (
             f"the schema is at revision {revision}, of a later release than this one ({SCHEMA_REVISION}): it works, and"
             " this process should be upgraded next"
         )
+        yield Finding("schema-of-a-later-release", message, grave=False)

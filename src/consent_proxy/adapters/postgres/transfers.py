@@ -1,6 +1,6 @@
 """Reading the record for auditors: transfers and refusals together, in the contract's shape."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -118,7 +118,7 @@ class PostgresTransferReader:
         items = tuple(record_to_json(row) for row in rows[:limit])
         return PageOf(items=items, next_cursor=cursor_of(rows[limit - 1]["id"]) if more else None)
 
-    async def stream(self, query: TransferQuery) -> AsyncIterator[Mapping[str, Json]]:
+    async def stream(self, query: TransferQuery) -> AsyncGenerator[Mapping[str, Json], None]:
         """See ``TransferReader``. Holds a connection, and one moment's view, until it is read or closed."""
         asked = _Query(query)
         text = asked.text()

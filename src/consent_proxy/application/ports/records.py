@@ -1,6 +1,6 @@
 """Reading the record, and recording who read it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -28,8 +28,8 @@ class TransferReader(Protocol):
         """One page, newest first unless asked otherwise. Raises ``LedgerUnavailable``."""
         ...
 
-    def stream(self, query: TransferQuery) -> AsyncIterator[Mapping[str, Json]]:
-        """Every match, with flat memory. Raises ``LedgerUnavailable``."""
+    def stream(self, query: TransferQuery) -> AsyncGenerator[Mapping[str, Json], None]:
+        """Every match, with flat memory. To be closed where it is left early. Raises ``LedgerUnavailable``."""
         ...
 
     async def one(self, transfer_id: UUID) -> Mapping[str, Json] | None:

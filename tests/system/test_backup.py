@@ -47,8 +47,7 @@ def doctor(database: LedgerDatabase, data_dir: Path) -> list[str]:
     told = subprocess.run(
         [COMMAND, "doctor", "--json"], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
-    findings: list[str] = json.loads(told.stdout)["findings"]
-    return findings
+    return [finding["message"] for finding in json.loads(told.stdout)["findings"]]
 
 
 def about_the_copy(findings: list[str]) -> list[str]:

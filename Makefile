@@ -33,11 +33,13 @@ run: .venv/.runtime ## serve on 127.0.0.1:8080 with its own Postgres, and a sand
 test: .venv/.development ## run every test (make test ARGS="-k withdrawn")
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-tools: ## install exiftool, which tests ask for a second opinion (as root on Debian; elsewhere they skip)
-	@command -v exiftool > /dev/null || [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null \
+test-tools: ## install exiftool and ffmpeg, which tests ask for a second opinion (as root on Debian; else they skip)
+	@command -v exiftool > /dev/null && command -v ffmpeg > /dev/null \
+		|| [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null \
 		|| { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-		libimage-exiftool-perl; } > /dev/null || true
-	@command -v exiftool > /dev/null || echo 'exiftool is not here: tests that ask it are skipped.' >&2
+		libimage-exiftool-perl ffmpeg; } > /dev/null || true
+	@for tool in exiftool ffmpeg; do \
+		command -v $$tool > /dev/null || echo "$$tool is not here: tests that ask it are skipped." >&2; done
 
 check: lint types openapi-check test ## all that CI holds: lint, types, the OpenAPI document, every test
 

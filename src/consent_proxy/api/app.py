@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from consent_proxy.api import (
+    changes,
     check,
     consent,
     contracts,
@@ -23,6 +24,7 @@ from consent_proxy.api import (
     fal,
     health,
     keys,
+    links,
     metrics,
     models,
     outputs,
@@ -69,6 +71,12 @@ class Application(FastAPI):
         return await super().__call__(scope, receive, send)
 
 
+_CONTROL = (
+    *(disclosures, contracts, consent, changes, links, tokens, check, keys, transfers, models, receipts, health),
+    metrics,
+)
+
+
 def create_app(lifespan: Lifespan | None = None) -> Application:
     """Build the application. ``app.state.services`` has to be set, by the lifespan, before a request is served.
 
@@ -86,19 +94,7 @@ def create_app(lifespan: Lifespan | None = None) -> Application:
         responses=control_openapi.RESPONSES,
     )
     app.router.routes.extend(outputs.routes())
-    for resource in (
-        disclosures,
-        contracts,
-        consent,
-        tokens,
-        check,
-        keys,
-        transfers,
-        models,
-        receipts,
-        health,
-        metrics,
-    ):
+    for resource in _CONTROL:
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):
         app.router.routes.extend(pages.routes())

@@ -16,8 +16,10 @@ from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
+from consent_proxy.application.recognise import is_one_person
 from consent_proxy.domain.callers import Credential, Role, Scope
 from consent_proxy.domain.refusals import Reason
+from consent_proxy.domain.subjects import SubjectRef
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +107,13 @@ class Visit:
 
     async def subject_if_named(self, *, create: bool = False) -> Subject | None:
         """The subject, or ``None`` where none is named or, without ``create``, none of that name is known."""
-        return await subject_of(self.head, credential=self.credential, door=self.services.door, create=create)
+        door = self.services.door
+        return await subject_of(self.head, credential=self.credential, door=door, create=create, fresh=True)
+
+    async def may_see(self, subject_ref: SubjectRef) -> bool:
+        """Whether what belongs to a subject is the credential's to see: a token sees its own person alone."""
+        own = self.credential.subject_ref
+        return own is None or await is_one_person(subject_ref, own, subjects=self.services.subjects)
 
 
 def not_found(what: str) -> Problem:

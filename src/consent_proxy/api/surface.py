@@ -292,6 +292,7 @@ async def job_of(request: Request, job_id: UUID | None, *, provider: Provider, s
         credential=request.credential,
         subject_ref=subject.ref if subject is not None else None,
         jobs=services.jobs,
+        subjects=services.subjects,
     )
     if isinstance(found, Refusal):
         raise problem_of(found)

@@ -16,6 +16,7 @@ from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_foun
 from consent_proxy.api.schemas import Country, Label, Name
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.records import TransferQuery
+from consent_proxy.application.recognise import is_one_person
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.payloads import Json
@@ -140,7 +141,11 @@ async def _query(visit: Visit, filters: Filters, page: Page) -> TransferQuery | 
     subject_ref = SubjectRef(filters.subject_ref) if filters.subject_ref is not None else None
     if visit.head.raw(b"consent-subject") is not None:
         named = await visit.subject_if_named()
-        if named is None or (subject_ref is not None and named.ref != subject_ref):
+        if named is None:
+            return None
+        if subject_ref is not None and not await is_one_person(
+            subject_ref, named.ref, subjects=visit.services.subjects
+        ):
             return None
         subject_ref = named.ref
     return TransferQuery(subject_ref=subject_ref, filters=filters.values, page=page)

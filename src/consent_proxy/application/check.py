@@ -26,7 +26,7 @@ async def check(request: TransferRequest, *, facts: FactsSource, digests: Digest
     decision = decide(request, known, at=clock.now())
     if isinstance(decision, Refusal):
         return Checked(refusal=decision)
-    pseudonym = digests.pseudonym(request.subject_ref, recipient=decision.recipient)
+    pseudonym = digests.pseudonym(decision.subject_ref, recipient=decision.recipient)
     payload = minimise(request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict)
     if isinstance(payload, Refusal):
         return Checked(refusal=payload)

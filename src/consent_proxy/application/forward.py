@@ -137,7 +137,7 @@ async def _walk_once(
     if not provider.configured:
         return await _no(_not_configured(provider), request=request, facts=facts, walk=walk, trail=trail)
     trail.step("permit", purpose=decision.purpose.value, recipient=decision.recipient)
-    pseudonym = walk.digests.pseudonym(request.subject_ref, recipient=decision.recipient)
+    pseudonym = walk.digests.pseudonym(decision.subject_ref, recipient=decision.recipient)
     payload = minimise(request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict)
     if isinstance(payload, Refusal):
         return await _no(payload, request=request, facts=facts, walk=walk, trail=trail)
@@ -165,7 +165,7 @@ async def _no(
     trail.step("refused", reason=refusal.reason.value)
     context = RefusalContext(
         credential=request.credential,
-        subject_ref=request.subject_ref,
+        subject_ref=facts.standing.subject_ref,
         subject_kind=request.subject_kind,
         provider=request.provider,
         recipient=request.recipient,
@@ -276,7 +276,7 @@ def _owner(intent: Intent, answer: Answer, walk: Walk) -> Job:
     return Job(
         id=intent.id,
         caller_id=request.credential.caller_id,
-        subject_ref=request.subject_ref,
+        subject_ref=intent.permit.subject_ref,
         subject_kind=request.subject_kind,
         provider=request.provider,
         recipient=request.recipient,

@@ -48,6 +48,7 @@ _FUNCTIONS = (
     "append_refusals",
     "append_accesses",
     "append_consent_event",
+    "person_of",
     "move_edition",
     "ensure_partitions",
 )

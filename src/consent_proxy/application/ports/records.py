@@ -14,7 +14,10 @@ from consent_proxy.domain.subjects import SubjectRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferQuery:
-    """Which records an auditor asks for; every non-empty field must match, any of its values will do."""
+    """Which records an auditor asks for; every non-empty field must match, any of its values will do.
+
+    ``subject_ref`` stands for its person: rows of every reference that was linked with it match too.
+    """
 
     subject_ref: SubjectRef | None = None
     filters: Mapping[str, tuple[str, ...]] | None = None

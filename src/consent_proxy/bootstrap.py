@@ -1,10 +1,9 @@
 """Settings into adapters, adapters into services, services into the app; the only module that knows everyone."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
 from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.adapters.manifests import FileManifestCatalogue
+from consent_proxy.adapters.metrics import PrometheusMeter
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
 from consent_proxy.adapters.postgres.embedded.binaries import find_binaries
@@ -25,13 +25,15 @@ from consent_proxy.adapters.postgres.embedded.cluster import start_cluster
 from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
 from consent_proxy.adapters.postgres.facts import PostgresFactsSource
 from consent_proxy.adapters.postgres.health import PostgresHealth
-from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_transfer_log
+from consent_proxy.adapters.postgres.intents import open_transfer_log
 from consent_proxy.adapters.postgres.jobs import PostgresJobs
 from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
+from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
-from consent_proxy.adapters.postgres.secrets import HealthWithKeptSecrets, SchemaMissing
+from consent_proxy.adapters.postgres.schema import SchemaUnfit
+from consent_proxy.adapters.postgres.secrets import HealthWithKeptSecrets
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import keep_up
@@ -39,21 +41,21 @@ from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
 from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
-from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
-from consent_proxy.api.app import create_app
-from consent_proxy.api.auth import BOOTSTRAP_CALLER, Door
+from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers, running
+from consent_proxy.adapters.tracing import open_tracer
+from consent_proxy.api.app import Application, create_app
+from consent_proxy.api.auth import Door
 from consent_proxy.api.services import Services
-from consent_proxy.application.forward import Walk
+from consent_proxy.application.forward import Walk, drain
 from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
 from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.application.publish_missing import publish_missing
+from consent_proxy.domain.callers import BOOTSTRAP_CALLER
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 from consent_proxy.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 #: How long sends that outlive their requests are waited for when the service stops.
 DRAIN_SECONDS = 5.0
@@ -112,7 +114,7 @@ def open_store(settings: Settings, *, progress: Callable[[str], None] | None = N
         raise StartError(str(error)) from error
     with cluster:
         cluster.watch()
-        migrate(cluster.owner_url, service_role=_role(cluster.service_url))
+        _migrated(cluster.owner_url, service_role=_role(cluster.service_url))
         given = _revealed(settings.bootstrap_admin_key)
         yield Store(
             service_url=cluster.service_url,
@@ -129,15 +131,19 @@ def migrate_store(settings: Settings) -> MigrationResult:
     if owner is None:
         try:
             with start_cluster(data_dir(settings) / "postgres", binaries=find_binaries(settings.pg_bin)) as cluster:
-                return migrate(cluster.owner_url, service_role=_role(cluster.service_url))
+                return _migrated(cluster.owner_url, service_role=_role(cluster.service_url))
         except EmbeddedPostgresError as error:
             raise StartError(str(error)) from error
     service = settings.database_url
     role = _role(service.get_secret_value()) if service is not None else None
+    return _migrated(owner.get_secret_value(), service_role=role)
+
+
+def _migrated(owner_url: str, *, service_role: str | None) -> MigrationResult:
     try:
-        return migrate(owner.get_secret_value(), service_role=role)
+        return migrate(owner_url, service_role=service_role)
     except MigrationFailed as error:
-        raise StartError(f"{error}: correct CONSENT_PROXY_MIGRATE_DATABASE_URL") from error
+        raise StartError(str(error)) from error
 
 
 def open_manifests(settings: Settings) -> FileManifestCatalogue:
@@ -214,7 +220,7 @@ def publish_shipped(settings: Settings) -> None:
     asyncio.run(publish())
 
 
-def create_service(settings: Settings) -> FastAPI:
+def create_service(settings: Settings) -> Application:
     """The application on a migrated database, up or away; its lifespan opens and closes everything."""
 
     @asynccontextmanager
@@ -236,6 +242,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     if url is None:
         raise StartError("CONSENT_PROXY_DATABASE_URL is not set")
     async with AsyncExitStack() as stack:
+        tracer = open_tracer(environment=settings.environment)
+        stack.callback(tracer.close)  # the last of all: a collector that is away must not hold up an outcome
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
         stack.push_async_callback(keyring.aclose)
@@ -244,30 +252,31 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
-        services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound)
-        stack.push_async_callback(_drain, services.walk)
-        upkeep = asyncio.create_task(keep_up(database))
-        stack.push_async_callback(_stop, upkeep)
-        yield services
+        meter = PrometheusMeter(providers=("fal", "replicate"), load=log.load)
+        mark = LedgerMark(database, folder=data_dir(settings))
+        desk = _desk(database, settings, mark=mark)
+        walk = Walk(
+            facts=desk.facts,
+            log=log,
+            digests=keyring,
+            clock=desk.clock,
+            ids=desk.ids,
+            meter=meter,
+            tracer=tracer,
+            environment=settings.environment,
+            output_ttl=settings.output_ttl,
+            sandboxed=frozenset(settings.sandboxed),
+        )
+        stack.push_async_callback(drain, walk, within=DRAIN_SECONDS)
+        await stack.enter_async_context(running(keep_up(database), mark.keep_looking(), meter.keep_sampling()))
+        yield _services(settings, database=database, desk=desk, keyring=keyring, walk=walk, outbound=outbound)
 
 
 def _services(
-    settings: Settings, *, database: Database, keyring: PostgresKeyring, log: PostgresTransferLog, outbound: Outbound
+    settings: Settings, *, database: Database, desk: Desk, keyring: PostgresKeyring, walk: Walk, outbound: Outbound
 ) -> Services:
-    clock, ids = SystemClock(), Uuid7Identifiers()
-    desk = _desk(database, settings)
     subjects = PostgresSubjects(database, digests=keyring)
     key = _revealed(settings.bootstrap_admin_key)
-    walk = Walk(
-        facts=desk.facts,
-        log=log,
-        digests=keyring,
-        clock=clock,
-        ids=ids,
-        environment=settings.environment,
-        output_ttl=settings.output_ttl,
-        sandboxed=frozenset(settings.sandboxed),
-    )
     providers = (_fal(settings, outbound), _replicate(settings, outbound))
     return Services(
         public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
@@ -280,7 +289,7 @@ def _services(
             signer=keyring,
             facts=desk.facts,
             subjects=subjects,
-            clock=clock,
+            clock=desk.clock,
             bootstrap_digest=sha256(key.encode()).digest() if key is not None else None,
         ),
         facts=desk.facts,
@@ -295,11 +304,12 @@ def _services(
         access_log=desk.access_log,
         health=HealthWithSecrets(desk.health, keyring=keyring),
         setup=settings.setup(),
-        clock=clock,
-        ids=ids,
+        clock=desk.clock,
+        ids=desk.ids,
         digests=keyring,
         signer=keyring,
         receipts=keyring,
+        meter=walk.meter,
     )
 
 
@@ -325,16 +335,16 @@ def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
     )
 
 
-def _desk(database: Database, settings: Settings) -> Desk:
-    clock = SystemClock()
-    bootstrap_caller = BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
+def _desk(database: Database, settings: Settings, *, mark: LedgerMark | None = None) -> Desk:
+    mark = mark or LedgerMark(database, folder=data_dir(settings))
+    clock, bootstrap_caller = SystemClock(), BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
     return Desk(
         database=database,
         settings=settings,
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
         rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),
-        health=PostgresHealth(database, clock=clock),
+        health=HealthWithMark(PostgresHealth(database, clock=clock), mark=mark),
         access_log=PostgresAccessLog(database),
         clock=clock,
         ids=Uuid7Identifiers(),
@@ -361,7 +371,7 @@ async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
     )
     try:
         await keyring.start()
-    except (SchemaMissing, SecretsLocked) as error:
+    except (SchemaUnfit, SecretsLocked) as error:
         raise StartError(str(error)) from error
     return keyring
 
@@ -376,21 +386,6 @@ async def _publish_shipped(desk: Desk) -> None:
         rules=await desk.facts.rules(fresh=True),
         rulebook=desk.rulebook,
     )
-
-
-async def _stop(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def _drain(walk: Walk) -> None:
-    """Let sends under way come to their outcomes, for a while: who waits for ever is killed and records nothing."""
-    ends_at = walk.clock.monotonic() + DRAIN_SECONDS
-    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
-        await asyncio.wait(set(walk.sends), timeout=left)
-    if walk.sends:
-        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
 
 
 def _role(url: str) -> str | None:

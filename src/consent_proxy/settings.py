@@ -3,7 +3,7 @@
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -140,12 +140,16 @@ class Settings(BaseSettings):
     manifests_dir: Path | None = None
     pg_bin: Path | None = None
     sandboxed: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] = "text"
+    stop_delay: timedelta = Field(default=timedelta(0), ge=timedelta(0))
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     fal_key_plain: SecretStr | None = Field(default=None, validation_alias="FAL_KEY")
     replicate_token_plain: SecretStr | None = Field(default=None, validation_alias="REPLICATE_API_TOKEN")
 
-    _times = field_validator("output_ttl", "send_within", "provider_timeout", mode="before")(_length_of_time)
+    _times = field_validator("output_ttl", "send_within", "provider_timeout", "stop_delay", mode="before")(
+        _length_of_time
+    )
 
     @field_validator("bootstrap_admin_key")
     @classmethod

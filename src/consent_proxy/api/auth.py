@@ -12,7 +12,7 @@ from consent_proxy.application.ports.platform import Clock, TokenSigner
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.application.recognise import is_one_person
-from consent_proxy.domain.callers import TOKEN_PREFIX, Credential, CredentialKind, Role, Scope
+from consent_proxy.domain.callers import BOOTSTRAP_CALLER, TOKEN_PREFIX, Credential, CredentialKind, Role, Scope
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import (
@@ -24,8 +24,6 @@ from consent_proxy.domain.subjects import (
     identifier_from_text,
 )
 
-#: The caller that the bootstrap key speaks for; fixed, so that its jobs stay its own across restarts.
-BOOTSTRAP_CALLER = UUID("00000000-0000-7000-8000-000000000001")
 _SCHEMES = frozenset({"bearer", "key", "token"})
 
 
@@ -70,6 +68,14 @@ async def authenticate(head: RequestHead, *, door: Door, fresh: bool) -> Credent
     if credential.expires_at is not None and door.clock.now() >= credential.expires_at:
         raise CredentialExpired(credential)
     return credential
+
+
+def authenticate_last(head: RequestHead, *, door: Door) -> Credential | None:
+    """The credential by the rules that were read last, however long ago: for what opens nothing of anybody's."""
+    rules = door.facts.last_rules()
+    credential = _known(_secret(head), rules, door=door) if rules is not None else None
+    expired = credential is not None and credential.expires_at is not None and door.clock.now() >= credential.expires_at
+    return None if expired else credential
 
 
 async def note_use(credential: Credential, *, rulebook: Rulebook, clock: Clock) -> None:

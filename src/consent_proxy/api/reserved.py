@@ -23,7 +23,6 @@ _RESERVED = {
     "/v1/register": _LATER,
     "/v1/log/{rest:path}": _LATER,
     "/v1/webhooks/secret": "webhooks are not offered yet: poll the job instead",
-    "/metrics": _LATER,
 }
 
 

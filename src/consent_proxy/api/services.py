@@ -8,6 +8,7 @@ from typing import Literal
 from consent_proxy.api.auth import Door
 from consent_proxy.application.forward import Walk
 from consent_proxy.application.ports.consent import ConsentLedger, Subjects
+from consent_proxy.application.ports.observation import Meter
 from consent_proxy.application.ports.platform import (
     Clock,
     Digests,
@@ -51,3 +52,4 @@ class Services:
     digests: Digests
     signer: TokenSigner
     receipts: ReceiptSigner
+    meter: Meter

@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from consent_proxy.api.auth import BOOTSTRAP_CALLER
 from consent_proxy.application.create_key import create_key
 from consent_proxy.application.ports.desk import ListedContract, ListedDisclosures, ListedKey
 from consent_proxy.application.ports.pages import PageOf
 from consent_proxy.application.ports.records import Access, TransferQuery
 from consent_proxy.bootstrap import Desk
-from consent_proxy.domain.callers import Credential, CredentialKind, Role, ServiceKey
+from consent_proxy.domain.callers import BOOTSTRAP_CALLER, Credential, CredentialKind, Role, ServiceKey
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectIdentifier

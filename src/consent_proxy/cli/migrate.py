@@ -18,6 +18,11 @@ def migrate() -> None:
         done = migrate_store(Settings())
     except StartError as error:
         raise Unavailable(str(error)) from None
+    if done.of_a_later_release:
+        click.echo(
+            f"The schema is at {done.after}, of a later release: left as it is; {done.partitions} new partitions."
+        )
+        return
     step = f"from {done.before} to {done.after}" if done.before != done.after else f"already at {done.after}"
     click.echo(f"Schema {step}; {done.partitions} new partitions.")
     if done.granted_to is not None:

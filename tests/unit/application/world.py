@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from consent_proxy.adapters.metrics import Load, PrometheusMeter
+from consent_proxy.adapters.tracing import NoTracer
 from consent_proxy.application.forward import Forwarded, Walk, forward
 from consent_proxy.application.refuse import Refused
 from consent_proxy.domain.categories import Purpose
@@ -36,12 +38,15 @@ class World:
         self.facts = FakeFactsSource(rules=lambda: self.rules, standings=self._standings)
         self.log = FakeTransferLog(facts=self.facts, clock=self.clock, jobs=self.jobs)
         self.provider = FakeProvider()
+        self.meter = PrometheusMeter(providers=["fal"], load=lambda: Load(waiting=0, open=0, kept=0, settled=0))
         self.walk = Walk(
             facts=self.facts,
             log=self.log,
             digests=self.digests,
             clock=self.clock,
             ids=FakeIdentifiers(),
+            meter=self.meter,
+            tracer=NoTracer(),
             environment="test",
             output_ttl=OUTPUT_TTL,
         )

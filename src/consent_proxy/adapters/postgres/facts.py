@@ -113,6 +113,10 @@ class PostgresFactsSource:
             return await self._fresh_rules.read(None)
         return self._rules
 
+    def last_rules(self) -> Rules | None:
+        """See ``FactsSource``."""
+        return self._rules
+
     async def _read_facts(self, place: _Place) -> Facts:
         subject_ref, purpose = place
         asked_at = time.monotonic()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from consent_proxy.adapters.postgres.connections import Connection, Database, Row
-from consent_proxy.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, SCHEMA_REVISION
+from consent_proxy.adapters.postgres.schema import SchemaUnfit, check_revision, findings_of, read_revision
+from consent_proxy.adapters.postgres.tables import APPEND_ONLY, PARTITIONED
 from consent_proxy.application.ports.platform import Clock, Finding, Readiness
 
 _log = logging.getLogger(__name__)
@@ -17,7 +18,6 @@ _MONTHS_LEFT = 2
 #: tokens and receipts tell moments that were not.
 CLOCKS_APART = timedelta(seconds=5)
 
-_REVISION = "select version_num from alembic_version"
 #: The months there are partitions for, from this one on, fewest of the three tables.
 _MONTHS = """select coalesce(min(months), 0) from (
   select p.parent, count(c.relname) filter (
@@ -64,20 +64,22 @@ class PostgresHealth:
                 return await self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, it means: not ready
             _log.warning("the database does not answer (%s)", type(error).__name__)
-            message = "the database does not answer, or holds no schema of ours: start it, or run consent-proxy migrate"
+            message = "the database does not answer: start it, or correct CONSENT_PROXY_DATABASE_URL"
             return Readiness(ready=False, warnings=(Finding("database-away", message),))
 
     async def _look(self) -> Readiness:
         async with self._database.acquire() as connection:
-            revision = await connection.fetchval(_REVISION)
-            if revision != SCHEMA_REVISION:
-                message = f"the schema is at revision {revision}, and {SCHEMA_REVISION} is needed: migrate"
-                return Readiness(ready=False, warnings=(Finding("schema-revision", message),))
+            revision = await read_revision(connection)
+            try:
+                check_revision(revision)
+            except SchemaUnfit as error:
+                return Readiness(ready=False, warnings=(Finding("schema-revision", str(error)),))
             months = await connection.fetchval(_MONTHS, list(PARTITIONED))
             guards = await connection.fetchrow(_GUARDS, list(APPEND_ONLY))
             apart = await self._apart(connection)
         assert guards is not None
-        return Readiness(ready=True, warnings=(*_partitions(months), *_privileges(guards), *_clocks(apart)))
+        found = (*findings_of(revision), *_partitions(months), *_privileges(guards), *_clocks(apart))
+        return Readiness(ready=True, warnings=found)
 
     async def _apart(self, connection: Connection) -> timedelta:
         """How far the database's clock is ahead of ours, at the least: the way there and back is taken off."""

@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Database
-from consent_proxy.adapters.postgres.secrets import SchemaMissing, load_keyring
+from consent_proxy.adapters.postgres.schema import SchemaUnfit
+from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.receipts import Ed25519ReceiptSigner
 from consent_proxy.adapters.secrets import Keyring, SecretsLocked
 from consent_proxy.adapters.tokens import JwtTokenSigner
@@ -102,13 +103,18 @@ class PostgresKeyring:
 
     async def _open_later(self) -> None:
         _log.warning("the database does not answer: nothing is sent before it does")
+        told = ""
         while not self.is_open:
             await asyncio.sleep(_RETRY_AFTER)
             try:
                 await self._open()
             except LedgerUnavailable:
                 continue
-            except (SchemaMissing, SecretsLocked) as error:
+            except SchemaUnfit as error:  # somebody may migrate it
+                if told != str(error):
+                    told = str(error)
+                    _log.error("nothing can be sent: %s", told)
+            except SecretsLocked as error:
                 _log.error("nothing can be sent: %s", error)
                 return
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from consent_proxy.adapters.postgres.connections import Connection, Database
+from consent_proxy.adapters.postgres.schema import check_revision, read_revision
 from consent_proxy.adapters.secrets import Keyring, Secret, SecretName, SecretsLocked, WrappingKey, new_secret
 from consent_proxy.application.ports.platform import Finding, LedgerHealth, Readiness
 from consent_proxy.application.ports.transfers import LedgerUnavailable
@@ -22,10 +23,6 @@ class _Opened:
     secret: Secret
     wrapped: bytes
     outdated: bool
-
-
-class SchemaMissing(Exception):
-    """The database was never migrated; the message says what to do."""
 
 
 class HealthWithKeptSecrets:
@@ -65,12 +62,11 @@ async def load_keyring(database: Database, *, secret_key: str, previous: Iterabl
     """Read the secrets; make those that are missing; wrap anew what ``previous`` keys had wrapped.
 
     Any number of processes may start at once: they end up with the same secrets. Raises ``SecretsLocked`` where one
-    does not open, before anything is written, ``SchemaMissing``, and ``LedgerUnavailable``.
+    does not open, before anything is written, ``SchemaUnfit``, and ``LedgerUnavailable``.
     """
     keys = [WrappingKey(text) for text in (secret_key, *previous)]
     async with database.transaction() as connection:
-        if await connection.fetchval("select to_regclass('secrets')") is None:
-            raise SchemaMissing("this database has no schema of ours: run consent-proxy migrate")
+        check_revision(await read_revision(connection))
         opened = await _open_all(connection, keys)
         if missing := _missing(opened):
             for secret in missing:

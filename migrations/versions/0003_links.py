@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("set local lock_timeout = '5s'")
+    op.execute("set local lock_timeout = '500ms'")
     create_links()
     create_person()
     create_guards()

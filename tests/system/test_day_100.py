@@ -11,14 +11,18 @@ from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from consent_proxy.adapters.postgres.embedded.passwords import SERVICE
+from consent_proxy.adapters.postgres.migrate import migrate
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.sandbox.wire import Role
+from tests.next_release import next_migrations
 from tests.postgres import LedgerDatabase
 from tests.served import Asked, Backend, Served, about, decision, fal_run, replicate_predict, serve
 
@@ -26,6 +30,8 @@ from tests.served import Asked, Backend, Served, about, decision, fal_run, repli
 LOYAL, ASKED_AGAIN, STRANGER = "loyal-1", "asked-again-1", "stranger-1"
 SENDERS = 3
 A_WHILE = 0.6
+#: Long enough for every sender to have met the connection's end that a stopping replica announces.
+STOP_DELAY = {"STOP_DELAY": "1.5"}
 
 
 def disclosure(version: str, *recipients: str) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def replicas(ledger_database: LedgerDatabase, sandbox: Sandbox) -> Iterator[list
     url = ledger_database.service_url
     with ExitStack() as stack:
         served = [
-            stack.enter_context(serve(database_url=url, sandbox=sandbox, ready=False, settings={"SEND_WITHIN": "1"}))
+            stack.enter_context(serve(database_url=url, sandbox=sandbox, ready=False, settings=STOP_DELAY))
             for _ in range(2)
         ]
         for replica in served:
@@ -122,8 +128,11 @@ def _replicate_prompts(sandbox: Sandbox) -> list[str]:
     ]
 
 
-async def test_day_100(replicas: list[Served], ledger_database: LedgerDatabase, sandbox: Sandbox) -> None:
-    with replicas[0].backend() as operator:
+async def test_day_100(
+    replicas: list[Served], ledger_database: LedgerDatabase, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    next_release = next_migrations(tmp_path)
+    with ExitStack() as restarted, replicas[0].backend() as operator:
         operator.publish(disclosure("day-1", "fal"))
         operator.put_contract("fal", shipped_contracts()["fal"])
         operator.grant(LOYAL, disclosure="day-1")
@@ -133,10 +142,21 @@ async def test_day_100(replicas: list[Served], ledger_database: LedgerDatabase, 
         flowing = asyncio.create_task(traffic.flow())
         try:
             await _days(traffic, operator, replicas, sandbox, old=(old_id, old_key))
+            await asyncio.to_thread(migrate, ledger_database.owner_url, service_role=SERVICE, folder=next_release)
+            await _settled(traffic, fal_for=(LOYAL, ASKED_AGAIN))
+            for replica in replicas:
+                await asyncio.to_thread(_restart, replica, ledger_database, sandbox, restarted)
+                await _settled(traffic, fal_for=(LOYAL, ASKED_AGAIN))
         finally:
             traffic.flowing = False
             await flowing
         _check_the_end(traffic, operator, sandbox)
+
+
+def _restart(replica: Served, database: LedgerDatabase, sandbox: Sandbox, restarted: ExitStack) -> None:
+    assert replica.stop() == 0
+    again = serve(database_url=database.service_url, sandbox=sandbox, settings=STOP_DELAY, port=replica.port)
+    restarted.enter_context(again)
 
 
 async def _days(

@@ -33,6 +33,7 @@ from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.secrets import SchemaMissing
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
+from consent_proxy.adapters.postgres.transparency import PostgresTransparencyLog
 from consent_proxy.adapters.postgres.upkeep import keep_up
 from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
@@ -153,6 +154,7 @@ class Desk:
     reader: TransferReader
     health: LedgerHealth
     access_log: PostgresAccessLog
+    transparency: PostgresTransparencyLog
     clock: Clock
     ids: Identifiers
 
@@ -240,7 +242,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(outbound.aclose)
         services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound)
         stack.push_async_callback(_drain, services.walk)
-        upkeep = asyncio.create_task(keep_up(database))
+        upkeep = asyncio.create_task(keep_up(database, seal=keyring))
         stack.push_async_callback(_stop, upkeep)
         yield services
 
@@ -288,6 +290,7 @@ def _services(
         rulebook=desk.rulebook,
         reader=desk.reader,
         access_log=desk.access_log,
+        transparency=desk.transparency,
         health=HealthWithSecrets(desk.health, keyring=keyring),
         clock=clock,
         ids=ids,
@@ -330,6 +333,7 @@ def _desk(database: Database, settings: Settings) -> Desk:
         reader=PostgresTransferReader(database),
         health=PostgresHealth(database),
         access_log=PostgresAccessLog(database),
+        transparency=PostgresTransparencyLog(database),
         clock=clock,
         ids=Uuid7Identifiers(),
     )

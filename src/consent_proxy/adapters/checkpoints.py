@@ -5,6 +5,7 @@ its first key, so that it stays the same whatever is configured and whichever ke
 """
 
 from base64 import b64encode
+from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,29 +19,33 @@ _ID_BYTES = 4
 _ORIGIN_DIGITS = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedCheckpoint:
+    """A checkpoint as a signed note, and the key it is verified with, in signed-note's form."""
+
+    note: str
+    key: str
+
+
 class CheckpointSigner:
-    """Signs with the newest key in use; the retired ones stay listed, since what they signed is still out there."""
+    """Signs with the newest key in use, under the name that the first key gave the log."""
 
     def __init__(self, keyring: Keyring) -> None:
-        oldest_first = tuple(reversed(keyring.versions(SecretName.CHECKPOINT_SIGNING)))
-        self._key = _private(keyring.current(SecretName.CHECKPOINT_SIGNING))
-        publics = {secret.version: _public(_private(secret)) for secret in oldest_first}
-        self.origin = f"consent-proxy/{sha256(publics[oldest_first[0].version]).hexdigest()[:_ORIGIN_DIGITS]}"
-        self.keys = tuple(verifier_key(self.origin, publics[secret.version]) for secret in oldest_first)
+        first = keyring.versions(SecretName.CHECKPOINT_SIGNING)[-1]
+        self.origin = f"consent-proxy/{sha256(_public(_private(first))).hexdigest()[:_ORIGIN_DIGITS]}"
+        self._private = _private(keyring.current(SecretName.CHECKPOINT_SIGNING))
+        public = _public(self._private)
+        self._key_id = _key_id(self.origin, public)
+        self.key = f"{self.origin}+{self._key_id.hex()}+{b64encode(_ED25519 + public).decode()}"
 
     def __repr__(self) -> str:
-        return f"CheckpointSigner({self.origin})"
+        return f"CheckpointSigner({self.key})"
 
-    def sign(self, *, size: int, root: bytes) -> str:
+    def sign(self, *, size: int, root: bytes) -> SignedCheckpoint:
         """The checkpoint of a tree; the same bytes each time it is asked for."""
         text = f"{self.origin}\n{size}\n{b64encode(root).decode()}\n"
-        signature = _key_id(self.origin, _public(self._key)) + self._key.sign(text.encode())
-        return f"{text}\n\u2014 {self.origin} {b64encode(signature).decode()}\n"
-
-
-def verifier_key(name: str, public: bytes) -> str:
-    """A public key as signed-note hands it out: name, id and key, joined by `+`."""
-    return f"{name}+{_key_id(name, public).hex()}+{b64encode(_ED25519 + public).decode()}"
+        signature = b64encode(self._key_id + self._private.sign(text.encode())).decode()
+        return SignedCheckpoint(note=f"{text}\n\u2014 {self.origin} {signature}\n", key=self.key)
 
 
 def _key_id(name: str, public: bytes) -> bytes:

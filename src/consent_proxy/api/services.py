@@ -20,6 +20,7 @@ from consent_proxy.application.ports.providers import DeploymentDirectory, Manif
 from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource, Jobs
+from consent_proxy.application.ports.transparency import TransparencyLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Services:
     rulebook: Rulebook
     reader: TransferReader
     access_log: AccessLog
+    transparency: TransparencyLog
     health: LedgerHealth
     clock: Clock
     ids: Identifiers

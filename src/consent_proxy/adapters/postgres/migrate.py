@@ -44,6 +44,7 @@ _FUNCTIONS = (
     "append_consent_event",
     "move_edition",
     "ensure_partitions",
+    "append_to_log",
 )
 
 

@@ -4,11 +4,11 @@ import asyncio
 from contextlib import suppress
 
 from consent_proxy.adapters.postgres.connections import Database
+from consent_proxy.adapters.postgres.sequencer import Seal, Sequencer, keep_sequencing
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 
 #: Days an output stays known after its address has expired, so that the answer can say that it has.
 _OUTPUTS_KEPT = 30
-
 
 #: How often each process looks after the database, in seconds.
 MAINTAIN_EVERY = 86_400.0
@@ -25,8 +25,14 @@ async def maintain(database: Database) -> int:
     return made
 
 
-async def keep_up(database: Database) -> None:
-    """Maintain it daily, for ever; a database that is away is no reason to stop."""
+async def keep_up(database: Database, *, seal: Seal) -> None:
+    """Maintain it daily and its log all the time, for ever; a database that is away is no reason to stop."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keep_sequencing(Sequencer(database, seal=seal)))
+        tasks.create_task(_maintain_daily(database))
+
+
+async def _maintain_daily(database: Database) -> None:
     while True:
         with suppress(LedgerUnavailable):
             await maintain(database)

@@ -71,8 +71,6 @@ class Export:
         self.made_at = moment(head["made_at"])
         self.keys = self.asked.keys or head["keys"]
         self.kept = {found.size: found for found in (Checkpoint.read(note, self.keys) for note in self.asked.kept)}
-        if any(found.origin != head["origin"] for found in self.kept.values()):
-            raise Wrong(f"the checkpoint you kept is of another log than {head['origin']}")
         self._compare_roots()
 
     def _row(self, entry: Row) -> None:
@@ -102,6 +100,8 @@ class Export:
 
     def _checkpoint(self, entry: Row) -> None:
         found = Checkpoint.read(entry["note"], self.keys)
+        if any(kept.origin != found.origin for kept in self.kept.values()):
+            raise Wrong(f"the checkpoint you kept is of another log than {found.origin}")
         if found.size != self.tree.size or found.root != self.tree.root():
             raise Wrong(
                 f"row {self.sealed} to {self.tree.size - 1}: these are not the rows that were sealed at {found.size};"
@@ -167,10 +167,13 @@ def check_evidence(bundle: Row, asked: Asked) -> Report:
     except Wrong as wrong:
         return Report([str(wrong)])
     rows = sorted(bundle["rows"], key=lambda row: row["index"])
-    promises.joined.update(row["record"]["subject_ref"] for row in rows if row["kind"] == "intent")
+    # The events in between are not in it: of the consent it says that it was given, not what came after.
+    promises.joined.update(row["record"]["subject_ref"] for row in rows if row["kind"] == "intent" and row["record"])
     for row in rows:
         name = f"row {row['index']} ({row['kind']} {row['id']})"
         try:
+            if row["record"] is None or row["salt"] is None:
+                raise Wrong("it cannot be opened: it was removed, or the salt of its subject erased")
             leaf = leaf_hash(commitment(row["kind"], row["record"], salt=bytes.fromhex(row["salt"])))
             proof = [bytes.fromhex(part) for part in row["proof"]]
             _in_place(row["index"], leaf, proof, sealed)

@@ -1,0 +1,245 @@
+"""The rows of the record as the log takes them: which are news, what each says in full, and the salt that opens it.
+
+What a row says is every column of the first schema by name, so that a column added later changes no leaf of before. The
+salt is the subject's, turned into one of the row's own: to hand one out opens that row and no other, and once the
+subject's is deleted none can be made again. Contracts and disclosures are about nobody and need none.
+"""
+
+import hmac
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from consent_proxy.adapters.postgres.connections import Connection, Row
+from consent_proxy.adapters.verifier.leaves import commitment, leaf_hash, parse
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowName:
+    """A row among all: ``kind`` is the log's word; ``seq`` counts an outcome, or says when a contract was ended."""
+
+    kind: str
+    id: UUID
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """A row as it stands. ``record`` is JSON. Without ``salt`` nobody can tell any more whether its leaf is right."""
+
+    name: RowName
+    xact: int
+    at: datetime
+    subject_ref: UUID | None
+    record: str
+    salt: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where the rows of a kind lie: their names, moments, owners and columns, as SQL."""
+
+    table: str
+    id: str
+    at: str
+    columns: Mapping[str, str]
+    seq: str = "0::bigint"
+    subject: str | None = "r.subject_ref"
+    joined: str = ""
+    xact: str = "r.xact"
+
+    def select(self) -> str:
+        record = ", ".join(f"'{name}', {column}" for name, column in self.columns.items())
+        salted = self.subject is not None
+        salt = f"left join salts s on s.subject_ref = {self.subject}" if salted else ""
+        return (
+            f"select {self.id} as id, {self.seq} as seq, {self.xact} as xact, {self.at} as at,"  # noqa: S608 - constants
+            f" {self.subject or 'null::uuid'} as subject_ref, {'s.salt' if salted else 'null::bytea'} as salt,"
+            f" jsonb_build_object({record})::text as record from {self.table} r {self.joined} {salt}"
+        )
+
+
+def _of(*names: str) -> dict[str, str]:
+    return {name: f"r.{name}" for name in names}
+
+
+_SOURCES: Mapping[str, _Source] = {
+    "disclosure": _Source(
+        table="disclosures",
+        id="md5(r.version)::uuid",
+        at="r.published_at",
+        subject=None,
+        xact="0::bigint",
+        columns=_of("version", "effective_at", "published_at", "published_by", "document", "sha256_by_locale"),
+    ),
+    "contract": _Source(
+        table="contracts",
+        id="r.id",
+        at="r.put_at",
+        subject=None,
+        xact="0::bigint",
+        columns=_of("id", "recipient", "document", "valid_from", "valid_until", "put_at", "put_by"),
+    ),
+    "contract-end": _Source(
+        table="contracts",
+        id="r.id",
+        seq="(extract(epoch from r.ended_at) * 1000000)::bigint",
+        at="r.ended_at",
+        subject=None,
+        xact="0::bigint",
+        columns=_of("id", "ended_at"),
+    ),
+    "consent": _Source(
+        table="consent_events",
+        id="r.id",
+        at="r.received_at",
+        columns=_of(
+            *("id", "seq", "subject_ref", "subject_kind", "kind", "received_at", "occurred_at", "disclosure"),
+            *("disclosure_sha256", "locale", "answers", "effective", "reason", "actor", "evidence", "caller_id"),
+            *("caller", "credential", "environment", "receipt"),
+        ),
+    ),
+    "intent": _Source(
+        table="transfers",
+        id="r.id",
+        at="r.intent_at",
+        columns=_of(
+            *("id", "intent_at", "subject_ref", "purpose", "standing_version", "edition", "worker", "caller_id"),
+            *("caller", "provider", "recipient", "model", "categories", "contract_id", "country", "details"),
+        ),
+    ),
+    "outcome": _Source(
+        table="outcomes",
+        id="r.transfer_id",
+        seq="r.seq::bigint",
+        at="r.at",
+        subject="t.subject_ref",
+        joined="left join transfers t on t.id = r.transfer_id",
+        columns=_of("transfer_id", "seq", "at", "state", "detail"),
+    ),
+    "refusal": _Source(
+        table="refusals",
+        id="r.id",
+        at="r.at",
+        columns=_of(
+            *("id", "at", "subject_ref", "purpose", "caller_id", "caller", "provider", "recipient", "model"),
+            *("reason", "edition", "details"),
+        ),
+    ),
+}
+KINDS = tuple(_SOURCES)
+#: What every subject shares, few rows in tables that know no transaction numbers.
+_RULES = ("disclosure", "contract", "contract-end")
+#: In this order they are read, each in a later moment than the one before: whatever a row refers to is then there.
+_READ_IN_ORDER = ("outcome", "refusal", "intent", "consent")
+_NEW = " where {} and not exists (select from log_leaves l where l.row_id = {} and l.kind = '{}' and l.seq = {})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """Rows that have no place in the log yet, in the order they are to get one.
+
+    ``below`` is the transaction up to which, itself not included, there are no others.
+    """
+
+    rows: Sequence[LogRow]
+    below: int
+
+
+async def read_news(connection: Connection, *, after: int, but: Sequence[int], below: int, most: int) -> News:
+    """Committed rows of the transactions ``but`` and of those from ``after`` on that the log has not; about ``most``.
+
+    ``below`` is the first transaction that had not begun when the caller took its view.
+    """
+    found: dict[str, list[LogRow]] = {}
+    for kind in _READ_IN_ORDER:
+        late = f"{_select_new(kind, 'r.xact = any($1)')} order by r.xact, 1, 2"
+        news = f"{_select_new(kind, 'r.xact >= $1')} order by r.xact, 1, 2 limit $2"
+        rows = [*(await connection.fetch(late, but) if but else ()), *await connection.fetch(news, after, most)]
+        found[kind] = [_row(kind, row) for row in rows]
+        if len(rows) >= most:
+            below = min(below, rows[-1]["xact"])
+    taken = {kind: [row for row in rows if row.xact <= below] for kind, rows in found.items()}
+    taken["consent"] += await _overtaken(connection, taken["consent"], after=below)
+    rules = [_row(kind, row) for kind in _RULES for row in await connection.fetch(_select_new(kind, _there(kind)))]
+    consents = sorted(taken.pop("consent"), key=lambda row: parse(row.record)["seq"])
+    others = sorted((row for rows in taken.values() for row in rows), key=lambda row: row.xact)
+    return News(rows=[*rules, *consents, *others], below=below)
+
+
+async def _overtaken(connection: Connection, taken: Sequence[LogRow], *, after: int) -> list[LogRow]:
+    """Events that came before one of those taken, by a transaction that has the greater number: their order counts."""
+    if not taken:
+        return []
+    last = max(parse(row.record)["seq"] for row in taken)
+    rows = await connection.fetch(_select_new("consent", "r.xact > $1 and r.seq < $2"), after, last)
+    return [_row("consent", row) for row in rows]
+
+
+async def read_rows(connection: Connection, names: Collection[RowName]) -> dict[RowName, LogRow]:
+    """Those of the rows that are there."""
+    ids: dict[str, list[UUID]] = {}
+    for name in names:
+        ids.setdefault(name.kind, []).append(name.id)
+    found: dict[RowName, LogRow] = {}
+    for kind, wanted in ids.items():
+        source = _SOURCES[kind]
+        for row in await connection.fetch(f"{source.select()} where {source.id} = any($1)", wanted):
+            one = _row(kind, row)
+            found[one.name] = one
+    # A contract may be ended earlier again; what the log took of it then is in the name itself.
+    ends = [name for name in names if name.kind == "contract-end" and name not in found]
+    return found | {name: _end_of_contract(name) for name in ends}
+
+
+def rows_outside() -> Sequence[str]:
+    """Queries for the kind, name and moment of every row that has no place in the log."""
+    return [
+        f"select '{kind}' as kind, {source.id} as id, {source.seq} as seq, {source.at} as at from {source.table} r"  # noqa: S608 - constants
+        + _NEW.format(_there(kind), source.id, kind, source.seq)
+        for kind, source in _SOURCES.items()
+    ]
+
+
+def leaf_of(row: LogRow, *, salt: bytes) -> bytes:
+    """The leaf hash of a row. It takes some 30 µs."""
+    return leaf_hash(commitment(row.name.kind, parse(row.record), salt=salt))
+
+
+def _select_new(kind: str, condition: str) -> str:
+    source = _SOURCES[kind]
+    return source.select() + _NEW.format(condition, source.id, kind, source.seq)
+
+
+def _there(kind: str) -> str:
+    return "r.ended_at is not null" if kind == "contract-end" else "true"
+
+
+def _row(kind: str, row: Row) -> LogRow:
+    name = RowName(kind=kind, id=row["id"], seq=row["seq"])
+    if kind == "contract-end":
+        return _end_of_contract(name)
+    return LogRow(
+        name=name,
+        xact=row["xact"],
+        at=row["at"],
+        subject_ref=row["subject_ref"],
+        record=row["record"],
+        salt=b"" if kind in _RULES else own_salt(row["salt"], name),
+    )
+
+
+def _end_of_contract(name: RowName) -> LogRow:
+    at = _EPOCH + timedelta(microseconds=name.seq)
+    record = f'{{"id": "{name.id}", "ended_at": "{at.isoformat()}"}}'
+    return LogRow(name=name, xact=0, at=at, subject_ref=None, record=record, salt=b"")
+
+
+def own_salt(salt: bytes | None, name: RowName) -> bytes | None:
+    """The salt that opens one row, of its subject's; ``None`` where there is none any more."""
+    if salt is None:
+        return None
+    return hmac.digest(salt, f"consent-proxy/log/{name.kind}/{name.id}/{name.seq}".encode(), "sha256")

@@ -19,13 +19,16 @@ _CHECKPOINTS = "select size, note from log_checkpoints where size > $1 and size 
 async def export_lines(connection: Connection) -> AsyncIterator[str]:
     """Every line, each with its end. The connection has to see one moment throughout."""
     size = (await read_head(connection)).size
-    last = await connection.fetchval("select coalesce(max(index) + 1, 0) from log_leaves")
+    last: int = await connection.fetchval("select coalesce(max(index) + 1, 0) from log_leaves")
     keys: list[Json] = [row["key"] for row in await connection.fetch("select key from log_keys order by first_size")]
     made_at = moment_to_json(await connection.fetchval("select now()"))
     yield _line({"type": "log", "version": 1, "size": size, "keys": keys, "made_at": made_at})
     for start in range(0, last, _AT_ONCE):
         for line in await _lines(connection, start, min(start + _AT_ONCE, last)):
             yield line
+    if size > last:  # sealed once, and gone
+        note = await connection.fetchval("select note from log_checkpoints where size = $1", size)
+        yield _line({"type": "checkpoint", "note": note})
     for query in rows_outside():
         async for row in connection.cursor(query, prefetch=_AT_ONCE, timeout=600):
             named: dict[str, Json] = {"kind": row["kind"], "id": str(row["id"]), "seq": row["seq"]}

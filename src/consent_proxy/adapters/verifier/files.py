@@ -80,14 +80,18 @@ class Export:
             raise Wrong(f"row {self.tree.size} is missing: the next one is {name}")
         leaf = bytes.fromhex(entry["leaf"])
         self.tree.add(leaf)
+        opened = None if record is None or entry["salt"] is None else bytes.fromhex(entry["salt"])
         if record is None:
             self.report.findings.append(f"{name} was removed: the log has its leaf")
-        elif entry["salt"] is None:
+        elif opened is None:
             self.unopened += 1
-        elif leaf_hash(commitment(kind, record, salt=bytes.fromhex(entry["salt"]))) != leaf:
+        elif leaf_hash(commitment(kind, record, salt=opened)) != leaf:
             self.report.findings.append(f"{name} was altered: it is not what its leaf commits to")
-        else:
+            opened = None
+        if opened is not None:
             self._hold(name, kind, record, index)
+        elif kind == "intent":
+            self.promises.transfers.add(entry["id"])
         self._compare_roots()
 
     def _hold(self, name: str, kind: str, record: Row, index: int) -> None:
@@ -102,7 +106,9 @@ class Export:
         found = Checkpoint.read(entry["note"], self.keys)
         if any(kept.origin != found.origin for kept in self.kept.values()):
             raise Wrong(f"the checkpoint you kept is of another log than {found.origin}")
-        if found.size != self.tree.size or found.root != self.tree.root():
+        if found.size > self.tree.size:
+            raise Wrong(f"row {self.tree.size} is missing: the next checkpoint is of {found.size} rows")
+        if found.size < self.tree.size or found.root != self.tree.root():
             raise Wrong(
                 f"row {self.sealed} to {self.tree.size - 1}: these are not the rows that were sealed at {found.size};"
                 " one of them was altered, moved, put in or taken out"
@@ -172,11 +178,7 @@ def check_evidence(bundle: Row, asked: Asked) -> Report:
     for row in rows:
         name = f"row {row['index']} ({row['kind']} {row['id']})"
         try:
-            if row["record"] is None or row["salt"] is None:
-                raise Wrong("it cannot be opened: it was removed, or the salt of its subject erased")
-            leaf = leaf_hash(commitment(row["kind"], row["record"], salt=bytes.fromhex(row["salt"])))
-            proof = [bytes.fromhex(part) for part in row["proof"]]
-            _in_place(row["index"], leaf, proof, sealed)
+            _in_place(row, sealed)
             promises.take(row["kind"], row["record"])
             if row["kind"] == "consent" and bundle["shown"] is not None:
                 _same_text(bundle["shown"], row["record"])
@@ -192,8 +194,12 @@ def check_evidence(bundle: Row, asked: Asked) -> Report:
     return report
 
 
-def _in_place(index: int, leaf: bytes, proof: list[bytes], sealed: Checkpoint) -> None:
-    if root_with(leaf, index=index, size=sealed.size, proof=proof) != sealed.root:
+def _in_place(row: Row, sealed: Checkpoint) -> None:
+    if row["record"] is None or row["salt"] is None:
+        raise Wrong("it cannot be opened: it was removed, or the salt of its subject erased")
+    leaf = leaf_hash(commitment(row["kind"], row["record"], salt=bytes.fromhex(row["salt"])))
+    proof = [bytes.fromhex(part) for part in row["proof"]]
+    if root_with(leaf, index=row["index"], size=sealed.size, proof=proof) != sealed.root:
         raise Wrong("it is not what the log holds in that place")
 
 

@@ -294,7 +294,8 @@ async def test_that_nothing_was_sent_for_somebody_between_two_checkpoints_is_sho
     kept = await world.transparency.checkpoint()
     sent += await some_rows(world)
     await world.sequence()
-    owners = dict(await world.database.fetch("select id, subject_ref from transfers"))
+    found = await world.database.fetch("select id, subject_ref from transfers")
+    owners: dict[UUID, UUID] = {row["id"]: row["subject_ref"] for row in found}
     before = await world.verify(kept=[kept], subject_ref=str(owners[sent[0]]))
     assert f"in row 10 to 17, nothing of subject {owners[sent[0]]} was sent" in before.told
     index = (await world.places())[sent[2], "intent"]

@@ -46,6 +46,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "nonsense",
         "models draft x",
         "log verify",
+        "log verify nowhere.ndjson",
+        "log verify {contract}",
+        "log verify {contract} --checkpoint nowhere",
     ],
 )
 def test_wrong_usage_and_what_is_not_there_yet_end_with_2_and_start_nothing(
@@ -70,7 +73,8 @@ def test_wrong_usage_and_what_is_not_there_yet_end_with_2_and_start_nothing(
     [
         *("", "serve", "demo", "sandbox", "migrate", "keys create", "keys list", "keys revoke", "disclosures publish"),
         *("disclosures list", "disclosures show", "contracts put", "contracts list", "contracts end", "models list"),
-        *("models show", "transfers list", "transfers export", "log verify"),
+        *("models show", "transfers list", "transfers export"),
+        *("log verify", "log export", "log verifier"),
         *("openapi", "doctor"),
     ],
 )

@@ -35,6 +35,10 @@ class Report:
     told: list[str] = field(default_factory=list)
 
 
+class Unreadable(Exception):
+    """A file that cannot be checked at all."""
+
+
 class Export:
     """An export of the whole log, read line by line; remembered is what stands for whom, and which transfers were."""
 
@@ -184,8 +188,11 @@ def check_evidence(bundle: Row, asked: Asked) -> Report:
                 _same_text(bundle["shown"], row["record"])
         except Wrong as wrong:
             report.findings.append(f"{name}: {wrong}")
-    if not any(row["id"] == bundle["transfer"] and row["kind"] in {"intent", "refusal"} for row in rows):
+    told = next((row for row in rows if row["id"] == bundle["transfer"] and row["kind"] in {"intent", "refusal"}), None)
+    if told is None:
         report.findings.append(f"the evidence has no row of {bundle['transfer']}")
+    elif told["record"] is not None and not _says(bundle["decision"], told["record"]):
+        report.findings.append("the decision in the evidence is not the one in its row")
     report.told = [f"{row['kind']} {row['id']} is row {row['index']} of {sealed.size}" for row in rows]
     if not asked.keys:
         report.told.append(
@@ -203,6 +210,12 @@ def _in_place(row: Row, sealed: Checkpoint) -> None:
         raise Wrong("it is not what the log holds in that place")
 
 
+def _says(decision: Row, record: Row) -> bool:
+    """Whether the decision, but for its first word, is what the row says."""
+    said = {**record["details"], **record}
+    return all(said.get(name) == value for name, value in decision.items() if name != "decision")
+
+
 def _lead_on(kept: Checkpoint, sealed: Checkpoint, proof: list[bytes] | None) -> None:
     first, second = sorted((kept, sealed), key=lambda checkpoint: checkpoint.size)
     if proof is None and first.size != second.size:
@@ -217,18 +230,40 @@ def _same_text(shown: Row, event: Row) -> None:
         raise Wrong("the text in the evidence is not the one that was shown")
 
 
-def check(path: str, asked: Asked) -> Report:
-    """Check a file of either kind. Raises ``ValueError`` or ``KeyError`` for one that is neither."""
-    with Path(path).open(encoding="utf-8") as file:
-        first = file.readline()
-        if first.startswith('{"type":"log"'):
-            return Export(asked).read(_lines(first, file))
-        return check_evidence(parse(first + file.read()), asked)
+def check(path: str, *, kept: Iterable[str], consistency: str | None, keys: list[str], ref: str | None) -> Report:
+    """Check a file of either kind, given files of checkpoints kept and of a consistency proof.
+
+    Raises ``Unreadable`` for a file that is none of its kind, or is not there.
+    """
+    try:
+        notes = [Path(one).read_text("utf-8") for one in kept]
+        steps = None if consistency is None else parse(Path(consistency).read_text("utf-8"))["proof"]
+        proof = None if steps is None else [bytes.fromhex(step) for step in steps]
+        asked = Asked(keys, notes, proof, ref)
+        with Path(path).open(encoding="utf-8") as file:
+            first = file.readline()
+            if first.startswith('{"type":"log"'):
+                return Export(asked).read(_lines(first, file))
+            return check_evidence(parse(first + file.read()), asked)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"this is not what it has to be ({type(error).__name__}: {error})") from None
 
 
 def _lines(first: str, rest: Iterable[str]) -> Iterator[str]:
     yield first
     yield from rest
+
+
+def tell(report: Report) -> int:
+    """Print what was found; the exit code."""
+    for line in report.findings[:MOST_FINDINGS]:
+        sys.stdout.write(f"WRONG {line}\n")
+    if len(report.findings) > MOST_FINDINGS:
+        sys.stdout.write(f"WRONG and {len(report.findings) - MOST_FINDINGS} more\n")
+    for line in report.told:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write("SOMETHING IS WRONG\n" if report.findings else "EVERYTHING HOLDS\n")
+    return 1 if report.findings else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -243,18 +278,15 @@ def main(arguments: list[str] | None = None) -> int:
     reader.add_argument("--subject-ref", metavar="REF", help="say what was sent of one subject since that checkpoint")
     given = reader.parse_args(arguments)
     try:
-        kept = [Path(path).read_text("utf-8") for path in given.checkpoint]
-        steps = parse(Path(given.consistency).read_text("utf-8"))["proof"] if given.consistency else None
-        proof = None if steps is None else [bytes.fromhex(step) for step in steps]
-        report = check(given.path, Asked(given.key, kept, proof, given.subject_ref))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        sys.stderr.write(f"this is not what it has to be ({type(error).__name__}: {error})\n")
+        return tell(
+            check(
+                given.path,
+                kept=given.checkpoint,
+                consistency=given.consistency,
+                keys=given.key,
+                ref=given.subject_ref,
+            )
+        )
+    except Unreadable as error:
+        sys.stderr.write(f"{error}\n")
         return 2
-    for line in report.findings[:MOST_FINDINGS]:
-        sys.stdout.write(f"WRONG {line}\n")
-    if len(report.findings) > MOST_FINDINGS:
-        sys.stdout.write(f"and {len(report.findings) - MOST_FINDINGS} more\n")
-    for line in report.told:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.write("SOMETHING IS WRONG\n" if report.findings else "EVERYTHING HOLDS\n")
-    return 1 if report.findings else 0

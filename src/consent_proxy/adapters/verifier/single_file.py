@@ -18,18 +18,17 @@ _END = 'if __name__ == "__main__":\n    sys.exit(main())\n'
 
 def single_file() -> str:
     """The source of the verifier: what its modules import from outside, then each of them in turn."""
-    imports: dict[str, None] = {}
+    imports: dict[str, set[str]] = {}
     bodies: list[str] = []
     for part in _PARTS:
         source = Path(__file__).with_name(f"{part}.py").read_text("utf-8")
         tree = ast.parse(source)
         heads = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-        imports |= {ast.unparse(node): None for node in heads if not _is_ours(node)}
+        for node in heads:
+            if not (isinstance(node, ast.ImportFrom) and str(node.module).startswith("consent_proxy")):
+                imports.setdefault(getattr(node, "module", None) or "", set()).update(map(ast.unparse, node.names))
         after = heads[-1].end_lineno or 0
         bodies.append(f"# {ast.get_docstring(tree)}\n\n" + "\n".join(source.splitlines()[after:]).strip())
-    head = "\n".join(sorted(imports))
+    plain = [f"import {name}" for name in sorted(imports.pop(""))]
+    head = "\n".join([*plain, *(f"from {name} import {', '.join(sorted(imports[name]))}" for name in sorted(imports))])
     return "\n\n\n".join([f"{_INTRODUCTION}\n{head}", *bodies, _END])
-
-
-def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module or "").startswith("consent_proxy")

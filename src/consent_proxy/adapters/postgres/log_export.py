@@ -29,6 +29,8 @@ async def export_lines(connection: Connection) -> AsyncIterator[str]:
     if size > last:  # sealed once, and gone
         note = await connection.fetchval("select note from log_checkpoints where size = $1", size)
         yield _line({"type": "checkpoint", "note": note})
+    # All of the record against all of the log: whatever the statistics say, not row by row.
+    await connection.execute("set local enable_nestloop = off")
     for query in rows_outside():
         async for row in connection.cursor(query, prefetch=_AT_ONCE, timeout=600):
             named: dict[str, Json] = {"kind": row["kind"], "id": str(row["id"]), "seq": row["seq"]}

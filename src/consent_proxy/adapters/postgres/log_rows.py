@@ -14,6 +14,8 @@ from uuid import UUID
 from consent_proxy.adapters.postgres.connections import Connection, Row
 from consent_proxy.adapters.verifier.leaves import commitment, leaf_hash, parse
 
+#: Seconds a look for news may take; what a migration finds is all of one transaction, and takes many looks.
+_WITHIN = 120.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,8 +33,6 @@ class LogRow:
     """A row as it stands. ``record`` is JSON. Without ``salt`` nobody can tell any more whether its leaf is right."""
 
     name: RowName
-    xact: int
-    at: datetime
     subject_ref: UUID | None
     record: str
     salt: bytes | None
@@ -52,13 +52,15 @@ class _Source:
     xact: str = "r.xact"
 
     def select(self) -> str:
+        """The rows of the ids in `$1`, each said in full."""
         record = ", ".join(f"'{name}', {column}" for name, column in self.columns.items())
         salted = self.subject is not None
         salt = f"left join salts s on s.subject_ref = {self.subject}" if salted else ""
         return (
-            f"select {self.id} as id, {self.seq} as seq, {self.xact} as xact, {self.at} as at,"  # noqa: S608 - constants
+            f"select {self.id} as id, {self.seq} as seq,"  # noqa: S608 - constants
             f" {self.subject or 'null::uuid'} as subject_ref, {'s.salt' if salted else 'null::bytea'} as salt,"
             f" jsonb_build_object({record})::text as record from {self.table} r {self.joined} {salt}"
+            f" where {self.id} = any($1::uuid[])"
         )
 
 
@@ -117,7 +119,10 @@ _SOURCES: Mapping[str, _Source] = {
         seq="r.seq::bigint",
         at="r.at",
         subject="t.subject_ref",
-        joined="left join transfers t on t.id = r.transfer_id",
+        # What lies between them is what the partitions of other months need not be asked for.
+        joined="left join transfers t on t.id = r.transfer_id"
+        " and t.id between (select id from unnest($1::uuid[]) id order by id limit 1)"
+        " and (select id from unnest($1::uuid[]) id order by id desc limit 1)",
         columns=_of("transfer_id", "seq", "at", "state", "detail"),
     ),
     "refusal": _Source(
@@ -135,7 +140,13 @@ KINDS = tuple(_SOURCES)
 _RULES = ("disclosure", "contract", "contract-end")
 #: In this order they are read, each in a later moment than the one before: whatever a row refers to is then there.
 _READ_IN_ORDER = ("outcome", "refusal", "intent", "consent")
-_NEW = " where {} and not exists (select from log_leaves l where l.row_id = {} and l.kind = '{}' and l.seq = {})"
+_PLACE = "from log_leaves l where l.row_id = {} and l.kind = '{}' and l.seq = {}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    name: RowName
+    xact: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,29 +165,50 @@ async def read_news(connection: Connection, *, after: int, but: Sequence[int], b
 
     ``below`` is the first transaction that had not begun when the caller took its view.
     """
-    found: dict[str, list[LogRow]] = {}
+    found: dict[str, list[_Named]] = {}
     for kind in _READ_IN_ORDER:
-        late = f"{_select_new(kind, 'r.xact = any($1)')} order by r.xact, 1, 2"
-        news = f"{_select_new(kind, 'r.xact >= $1')} order by r.xact, 1, 2 limit $2"
-        rows = [*(await connection.fetch(late, but) if but else ()), *await connection.fetch(news, after, most)]
-        found[kind] = [_row(kind, row) for row in rows]
-        if len(rows) >= most:
-            below = min(below, rows[-1]["xact"])
-    taken = {kind: [row for row in rows if row.xact <= below] for kind, rows in found.items()}
-    taken["consent"] += await _overtaken(connection, taken["consent"], after=below)
-    rules = [_row(kind, row) for kind in _RULES for row in await connection.fetch(_select_new(kind, _there(kind)))]
-    consents = sorted(taken.pop("consent"), key=lambda row: parse(row.record)["seq"])
-    others = sorted((row for rows in taken.values() for row in rows), key=lambda row: row.xact)
-    return News(rows=[*rules, *consents, *others], below=below)
+        found[kind] = await _named(connection, kind, "r.xact >= $1 order by r.xact limit $2", after, most)
+        if len(found[kind]) >= most:
+            below = min(below, found[kind][-1].xact)
+        if but:
+            found[kind] += await _named(connection, kind, "r.xact = any($1)", but)
+    taken = {kind: [one for one in named if one.xact <= below] for kind, named in found.items()}
+    rules = [one.name for kind in _RULES for one in await _named(connection, kind, _there(kind))]
+    consents = await _in_turn(connection, [one.name for one in taken.pop("consent")], after=below)
+    # By transaction, since an intent's comes before its outcome's.
+    others = [one.name for one in sorted((one for named in taken.values() for one in named), key=lambda one: one.xact)]
+    rows = await read_rows(connection, [*rules, *others])
+    return News(rows=[*map(rows.__getitem__, rules), *consents, *map(rows.__getitem__, others)], below=below)
 
 
-async def _overtaken(connection: Connection, taken: Sequence[LogRow], *, after: int) -> list[LogRow]:
-    """Events that came before one of those taken, by a transaction that has the greater number: their order counts."""
-    if not taken:
-        return []
-    last = max(parse(row.record)["seq"] for row in taken)
-    rows = await connection.fetch(_select_new("consent", "r.xact > $1 and r.seq < $2"), after, last)
-    return [_row("consent", row) for row in rows]
+async def _named(connection: Connection, kind: str, condition: str, *values: object) -> list[_Named]:
+    source = _SOURCES[kind]
+    new, _, order = condition.partition(" order by ")
+    query = (
+        f"select {source.id} as id, {source.seq} as seq, {source.xact} as xact from {source.table} r"  # noqa: S608 - constants
+        # Looked up row by row, by its key: an anti-join would be planned on statistics of an emptier log.
+        f" where {new} and (select true {_PLACE.format(source.id, kind, source.seq)}) is null"
+        f"{order and f' order by {order}'}"
+    )
+    rows = await connection.fetch(query, *values, timeout=_WITHIN)
+    return [_Named(name=RowName(kind=kind, id=row["id"], seq=row["seq"]), xact=row["xact"]) for row in rows]
+
+
+async def _in_turn(connection: Connection, names: Sequence[RowName], *, after: int) -> list[LogRow]:
+    """The events in the order in which they took effect, which is not always that of their transactions' numbers: an
+    event before one of these may have the greater number, and then comes along.
+    """
+    events = list((await read_rows(connection, names)).values())
+    if events:
+        last = max(map(_turn, events))
+        overtaken = await _named(connection, "consent", "r.xact > $1 and r.seq < $2", after, last)
+        events += (await read_rows(connection, [one.name for one in overtaken])).values()
+    return sorted(events, key=_turn)
+
+
+def _turn(event: LogRow) -> int:
+    turn: int = parse(event.record)["seq"]
+    return turn
 
 
 async def read_rows(connection: Connection, names: Collection[RowName]) -> dict[RowName, LogRow]:
@@ -186,8 +218,7 @@ async def read_rows(connection: Connection, names: Collection[RowName]) -> dict[
         ids.setdefault(name.kind, []).append(name.id)
     found: dict[RowName, LogRow] = {}
     for kind, wanted in ids.items():
-        source = _SOURCES[kind]
-        for row in await connection.fetch(f"{source.select()} where {source.id} = any($1)", wanted):
+        for row in await connection.fetch(_SOURCES[kind].select(), wanted):
             one = _row(kind, row)
             found[one.name] = one
     # A contract may be ended earlier again; what the log took of it then is in the name itself.
@@ -202,7 +233,7 @@ def rows_outside() -> Sequence[str]:
     """
     return [
         f"select '{kind}' as kind, {source.id} as id, {source.seq} as seq, {source.at} as at from {source.table} r"  # noqa: S608 - constants
-        + _NEW.format("true", source.id, kind, source.seq)
+        f" where not exists (select {_PLACE.format(source.id, kind, source.seq)})"
         for kind, source in _SOURCES.items()
         if kind != "contract-end"
     ]
@@ -211,11 +242,6 @@ def rows_outside() -> Sequence[str]:
 def leaf_of(row: LogRow, *, salt: bytes) -> bytes:
     """The leaf hash of a row. It takes some 30 µs."""
     return leaf_hash(commitment(row.name.kind, parse(row.record), salt=salt))
-
-
-def _select_new(kind: str, condition: str) -> str:
-    source = _SOURCES[kind]
-    return source.select() + _NEW.format(condition, source.id, kind, source.seq)
 
 
 def _there(kind: str) -> str:
@@ -228,8 +254,6 @@ def _row(kind: str, row: Row) -> LogRow:
         return _end_of_contract(name)
     return LogRow(
         name=name,
-        xact=row["xact"],
-        at=row["at"],
         subject_ref=row["subject_ref"],
         record=row["record"],
         salt=b"" if kind in _RULES else own_salt(row["salt"], name),
@@ -239,7 +263,7 @@ def _row(kind: str, row: Row) -> LogRow:
 def _end_of_contract(name: RowName) -> LogRow:
     at = _EPOCH + timedelta(microseconds=name.seq)
     record = f'{{"id": "{name.id}", "ended_at": "{at.isoformat()}"}}'
-    return LogRow(name=name, xact=0, at=at, subject_ref=None, record=record, salt=b"")
+    return LogRow(name=name, subject_ref=None, record=record, salt=b"")
 
 
 def own_salt(salt: bytes | None, name: RowName) -> bytes | None:

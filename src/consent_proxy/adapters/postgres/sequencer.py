@@ -28,7 +28,10 @@ LOOK_EVERY = 2.0
 MOST_AT_ONCE = 2000
 
 # By the keys, whatever the statistics say: a plan that reads all of the log each time would fall behind the requests.
-_BY_KEY = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
+_BY_KEY = (
+    "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;"
+    " set local statement_timeout = '2min'"
+)
 _VIEW = """
 select pg_snapshot_xmax(s)::text::bigint as ends, array(select x::text::bigint from pg_snapshot_xip(s) x) as open
 from pg_current_snapshot() s

@@ -3,10 +3,11 @@
 import json
 from hashlib import sha256
 from hmac import digest as hmac_digest
-from json.encoder import encode_basestring
 from typing import Any
 
 Row = dict[str, Any]
+
+PLAIN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def parse(text: str) -> Any:
@@ -16,14 +17,17 @@ def parse(text: str) -> Any:
 
 def canonical(value: Any) -> str:
     """RFC 8785 of what `parse` gives: keys in the order of UTF-16, no blanks."""
-    if isinstance(value, str):
-        return encode_basestring(value)
+    text = PLAIN.encode(value)  # in the order of code points, which is the same for as long as it is all ASCII
+    return text if text.isascii() else _canonical(value)
+
+
+def _canonical(value: Any) -> str:
     if isinstance(value, dict):
-        keys = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=lambda key: key.encode("utf-16-be"))
-        return "{" + ",".join([f"{encode_basestring(key)}:{canonical(value[key])}" for key in keys]) + "}"
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join([f"{PLAIN.encode(key)}:{_canonical(value[key])}" for key in keys]) + "}"
     if isinstance(value, list):
-        return "[" + ",".join([canonical(item) for item in value]) + "]"
-    return json.dumps(value, allow_nan=False)
+        return "[" + ",".join([_canonical(item) for item in value]) + "]"
+    return PLAIN.encode(value)
 
 
 def commitment(kind: str, record: Row, *, salt: bytes) -> bytes:

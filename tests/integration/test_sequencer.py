@@ -2,19 +2,24 @@
 
 import asyncio
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from consent_proxy.adapters.postgres import sequencer as sequencing
+from consent_proxy.adapters.postgres.embedded.cluster import Cluster
+from consent_proxy.adapters.postgres.embedded.passwords import SERVICE
 from consent_proxy.adapters.postgres.keyring import PostgresKeyring
+from consent_proxy.adapters.postgres.migrate import migrate, migrations_folder
 from consent_proxy.adapters.postgres.sequencer import Sequencer
 from consent_proxy.adapters.postgres.tables import LOG_LOCK
 from consent_proxy.adapters.verifier.proofs import Checkpoint
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from tests.integration.ledger_rows import connected, until
-from tests.log_world import SECRET_KEY, LogWorld, some_rows, world
+from tests.log_world import SECRET_KEY, LogWorld, opened_world, some_rows, world
+from tests.postgres import LedgerDatabase, clone
 from tests.transfer_samples import an_outcome
 
 __all__ = ["world"]
@@ -288,3 +293,41 @@ async def test_a_service_without_its_keys_places_nothing_and_recovers(world: Log
     assert await world.places() == {}
     await locked.start()
     assert await Sequencer(world.database, seal=locked).advance() == 10
+
+
+async def test_what_was_there_before_the_log_gets_its_place_too(postgres: Cluster) -> None:
+    """All of it bears the number of one transaction, the migration's, and is more than one batch."""
+    old = LedgerDatabase(cluster=postgres, name="before_the_log")
+    postgres.create_database(old.name)
+    try:
+        root = migrations_folder().parent
+        command = [sys.executable, "-m", "alembic", "-x", f"url={old.owner_url}", "upgrade", "0002"]
+        environment = {"PYTHONPATH": str(root / "src")}
+        await asyncio.to_thread(subprocess.run, command, cwd=root, env=environment, check=True, capture_output=True)
+        async with connected(old.owner_url) as owner:
+            await owner.fetchval("select ensure_partitions()")
+        with clone(postgres) as model:
+            async with opened_world(model) as world:
+                await some_rows(world, people=4)
+            await _copy(model, old)
+        migrate(old.owner_url, service_role=SERVICE)
+        async with opened_world(old) as world:
+            numbers = (
+                "select count(distinct xact) from (select xact from transfers union all select xact from outcomes) r"
+            )
+            assert await world.database.fetchval(numbers) == 1
+            world.sequencer = Sequencer(world.database, seal=world.keyring, most=2)
+            assert await world.sequence() == 3 + 4 * 4
+            assert await world.wrong() == ""
+    finally:
+        postgres.drop_database(old.name)
+
+
+async def _copy(source: LedgerDatabase, target: LedgerDatabase) -> None:
+    """The record and what it rests on, as a release wrote it that knew of no log."""
+    tables = ("disclosures", "contracts", "subjects", "salts", "consent_events", "transfers", "outcomes", "refusals")
+    async with connected(source.superuser_url) as reading, connected(target.superuser_url) as writing:
+        for table in tables:
+            for row in await reading.fetch(f"select to_jsonb(r) - 'xact' as row from {table} r"):
+                populated = f"select * from jsonb_populate_record(null::{table}, $1)"
+                await writing.execute(f"insert into {table} overriding system value {populated}", row["row"])

@@ -131,7 +131,7 @@ class PostgresConsentLedger:
                 return RecordedEvent(event=first, standings=standings, replayed=True)
             locked = await _lock(connection, subject_ref, purposes_of(asked))
             arrived = arrive(asked, received_at=locked.received_at, standings=locked.standings)
-            entry = _event_to_json(arrived.event, caller_id=asked.credential.caller_id)
+            entry = event_to_json(arrived.event, caller_id=asked.credential.caller_id)
             await connection.execute("select append_consent_event($1)", entry)
             await _move(connection, arrived.standings.values(), at=locked.received_at)
             return RecordedEvent(event=arrived.event, standings=await _standings(connection, subject_ref))
@@ -202,7 +202,8 @@ async def _standings(connection: Connection, subject_ref: SubjectRef) -> Mapping
     return decided({Purpose(row["purpose"]): standing_from_row(row) for row in rows})
 
 
-def _event_to_json(event: StoredEvent, *, caller_id: UUID) -> dict[str, Json]:
+def event_to_json(event: StoredEvent, *, caller_id: UUID) -> dict[str, Json]:
+    """What `append_consent_event` takes of an event."""
     return {
         "id": str(event.id),
         "kind": event.kind,

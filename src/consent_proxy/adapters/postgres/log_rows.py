@@ -138,6 +138,8 @@ _SOURCES: Mapping[str, _Source] = {
 KINDS = tuple(_SOURCES)
 #: What every subject shares, few rows in tables that know no transaction numbers.
 _RULES = ("disclosure", "contract", "contract-end")
+#: How those of one kind are ordered; of one transaction, events in their turn.
+_ORDER = dict.fromkeys(("outcome", "refusal", "intent"), "r.xact") | {"consent": "r.xact, r.seq"}
 #: In this order they are read, each in a later moment than the one before: whatever a row refers to is then there.
 _READ_IN_ORDER = ("outcome", "refusal", "intent", "consent")
 _PLACE = "from log_leaves l where l.row_id = {} and l.kind = '{}' and l.seq = {}"
@@ -166,19 +168,36 @@ async def read_news(connection: Connection, *, after: int, but: Sequence[int], b
     ``below`` is the first transaction that had not begun when the caller took its view.
     """
     found: dict[str, list[_Named]] = {}
+    full: list[str] = []
     for kind in _READ_IN_ORDER:
-        found[kind] = await _named(connection, kind, "r.xact >= $1 order by r.xact limit $2", after, most)
+        found[kind] = await _named(connection, kind, f"r.xact >= $1 order by {_ORDER[kind]} limit $2", after, most)
         if len(found[kind]) >= most:
             below = min(below, found[kind][-1].xact)
+            full.append(kind)
         if but:
             found[kind] += await _named(connection, kind, "r.xact = any($1)", but)
     taken = {kind: [one for one in named if one.xact <= below] for kind, named in found.items()}
+    if "consent" in full and found["consent"][most - 1].xact == below:  # others may rest on those still to come of it
+        taken = {kind: [one for one in named if one.xact < below or kind == "consent"] for kind, named in taken.items()}
+    if full:
+        taken["outcome"] = await _of_known(connection, taken["outcome"], intents=taken["intent"])
     rules = [one.name for kind in _RULES for one in await _named(connection, kind, _there(kind))]
     consents = await _in_turn(connection, [one.name for one in taken.pop("consent")], after=below)
-    # By transaction, since an intent's comes before its outcome's.
-    others = [one.name for one in sorted((one for named in taken.values() for one in named), key=lambda one: one.xact)]
+    mixed = [one for named in taken.values() for one in named]
+    others = [one.name for one in sorted(mixed, key=lambda one: (one.xact, one.name.kind != "intent"))]
     rows = await read_rows(connection, [*rules, *others])
     return News(rows=[*map(rows.__getitem__, rules), *consents, *map(rows.__getitem__, others)], below=below)
+
+
+async def _of_known(connection: Connection, outcomes: list[_Named], *, intents: list[_Named]) -> list[_Named]:
+    """Those whose intent has its place, or gets one with them; a batch that was cut may have the one without the other.
+
+    That happens to rows of one transaction: to all that were there when the log was brought in.
+    """
+    query = "select row_id from log_leaves where kind = 'intent' and seq = 0 and row_id = any($1)"
+    placed = await connection.fetch(query, [one.name.id for one in outcomes])
+    known = {row["row_id"] for row in placed}.union(one.name.id for one in intents)
+    return [one for one in outcomes if one.name.id in known]
 
 
 async def _named(connection: Connection, kind: str, condition: str, *values: object) -> list[_Named]:

@@ -68,7 +68,8 @@ class Promises:
 
     def _consent(self, event: Row) -> None:
         self._count("consent events")
-        if event["kind"] not in {"decision", "withdrawal"}:
+        reasons = {answer["reason"] for answer in event["answers"] if answer["decision"] == "granted"}
+        if event["kind"] not in {"decision", "withdrawal"} or reasons - {None, "superseded", "too-old"}:
             self.joined.add(event["subject_ref"])
             return
         at = moment(event["received_at"])

@@ -11,7 +11,10 @@ from consent_proxy.adapters.postgres.health import PostgresHealth
 from consent_proxy.adapters.postgres.upkeep import maintain
 from consent_proxy.application.ports.platform import Readiness
 from tests.integration.ledger_rows import connected
+from tests.log_world import LogWorld, some_rows, world
 from tests.postgres import LedgerDatabase
+
+__all__ = ["world"]
 
 
 @pytest.fixture
@@ -106,3 +109,15 @@ async def test_what_expired_is_forgotten_in_time(database: Database) -> None:
 async def test_an_address_that_is_no_postgres_is_an_error_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="postgresql://"):
         await open_database(url)
+
+
+async def test_rows_that_wait_for_their_place_in_the_log_are_warned_of(world: LogWorld) -> None:
+    health = PostgresHealth(world.database)
+    await some_rows(world)
+    assert await health.check() == Readiness(ready=True)
+    await world.tamper("update transfers set intent_at = intent_at - interval '7 minutes'")
+    found = await health.check()
+    assert found.ready
+    assert "have waited 7 minutes for their place in the transparency log" in found.warnings[0]
+    await world.sequence()
+    assert await health.check() == Readiness(ready=True)

@@ -30,6 +30,19 @@ _WRITABLE = """select coalesce(array_agg(distinct parent), '{}') from (
     join pg_inherits i on i.inhparent = to_regclass(p.parent)
 ) record where has_table_privilege(record.table, 'insert, update, delete, truncate')"""
 
+#: Minutes that the oldest row without a place in the log has waited for one; looked up row by row, in their order.
+_WAITING = """with seen as materialized (
+    select coalesce((select settled_below from log_checkpoints order by size desc limit 1), 0) as below)
+  select coalesce(max(extract(epoch from now() - at)) / 60, 0)::integer from (
+    (select r.intent_at as at from transfers r where r.xact >= (select below from seen)
+      and (select true from log_leaves l where l.row_id = r.id and l.kind = 'intent' and l.seq = 0) is null
+      order by r.xact limit 1)
+    union all
+    (select r.received_at from consent_events r where r.xact >= (select below from seen)
+      and (select true from log_leaves l where l.row_id = r.id and l.kind = 'consent' and l.seq = 0) is null
+      order by r.xact limit 1)) waiting"""
+_LONGEST_WAIT = 5
+
 
 class PostgresHealth:
     """Fulfils ``LedgerHealth``."""
@@ -56,7 +69,8 @@ class PostgresHealth:
                 )
             months = await connection.fetchval(_MONTHS, list(PARTITIONED))
             writable = await connection.fetchval(_WRITABLE, list(APPEND_ONLY))
-        return Readiness(ready=True, warnings=(*_partitions(months), *_privileges(writable)))
+            waiting = await connection.fetchval(_WAITING)
+        return Readiness(ready=True, warnings=(*_partitions(months), *_privileges(writable), *_sequencing(waiting)))
 
 
 def _partitions(months: int) -> Iterable[str]:
@@ -69,4 +83,12 @@ def _privileges(writable: list[str]) -> Iterable[str]:
         yield (
             f"this role may write to the record past its functions ({', '.join(writable)}): use an owner for"
             " CONSENT_PROXY_MIGRATE_DATABASE_URL and another role for CONSENT_PROXY_DATABASE_URL"
+        )
+
+
+def _sequencing(waiting: int) -> Iterable[str]:
+    if waiting >= _LONGEST_WAIT:
+        yield (
+            f"rows of the record have waited {waiting} minutes for their place in the transparency log: no service is"
+            " running, or its log says why it cannot go on"
         )

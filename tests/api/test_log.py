@@ -150,6 +150,8 @@ def test_so_does_that_of_a_refusal(live: Live, story: str, checked: Checked) -> 
     assert (bundle["decision"]["decision"], bundle["decision"]["reason"]) == ("refusal", "consent-never-asked")
     assert bundle["shown"] is None
     assert checked(bundle).findings == []
+    assert "no consent that was given to it" in checked(changed(bundle, shown={"texts": {}})).findings[0]
+    assert "not the one in its row" in checked(changed(bundle, decision={"decision": "permit"})).findings[0]
 
 
 def changed(bundle: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -181,6 +183,9 @@ def test_evidence_that_somebody_changed_does_not_hold(live: Live, story: str, ch
     assert "contract with its recipient that is not in the log" in first_finding(other)
     other = changed(bundle, rows=[row for row in bundle["rows"] if row["kind"] != "intent"])
     assert any("no row of" in finding for finding in checked(other).findings)
+    other = changed(bundle, transfer=str(uuid4()))
+    row_of(other, "intent")["id"] = other["transfer"]
+    assert f"the evidence has no row of {other['transfer']}" in checked(other).findings
     shown = {**bundle["shown"], "version": "another"}
     assert "not the one that was shown" in first_finding(changed(bundle, shown=shown))
     decision = {**bundle["decision"], "edition": 10**6}

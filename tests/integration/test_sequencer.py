@@ -79,6 +79,16 @@ async def test_what_stands_in_the_log_holds(world: LogWorld) -> None:
     assert report.told[0] == "17 rows under 2 checkpoints"
 
 
+async def test_it_holds_on_every_postgres_that_is_supported(any_ledger_database: LedgerDatabase) -> None:
+    async with opened_world(any_ledger_database) as world:
+        sent = await some_rows(world)
+        assert await world.sequence() == 10
+        await some_rows(world)
+        assert await world.sequence() == 8
+        assert await world.wrong() == ""
+        assert len((await world.transparency.evidence(sent[0])).rows) == 5
+
+
 async def test_a_row_that_is_committed_late_is_not_passed_over(world: LogWorld) -> None:
     """Its number was given out long before; all the while the log goes on without it."""
     late, early = await world.subject(), await world.subject()

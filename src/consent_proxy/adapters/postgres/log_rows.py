@@ -170,7 +170,8 @@ async def read_news(connection: Connection, *, after: int, but: Sequence[int], b
     found: dict[str, list[_Named]] = {}
     full: list[str] = []
     for kind in _READ_IN_ORDER:
-        found[kind] = await _named(connection, kind, f"r.xact >= $1 order by {_ORDER[kind]} limit $2", after, most)
+        order = f"order by {_ORDER[kind]} limit $2"
+        found[kind] = await _named(connection, kind, "r.xact >= $1", after, most, order=order)
         if len(found[kind]) >= most:
             below = min(below, found[kind][-1].xact)
             full.append(kind)
@@ -200,14 +201,13 @@ async def _of_known(connection: Connection, outcomes: list[_Named], *, intents: 
     return [one for one in outcomes if one.name.id in known]
 
 
-async def _named(connection: Connection, kind: str, condition: str, *values: object) -> list[_Named]:
+async def _named(connection: Connection, kind: str, condition: str, *values: object, order: str = "") -> list[_Named]:
+    """The names of rows that meet a condition and have no place yet."""
     source = _SOURCES[kind]
-    new, _, order = condition.partition(" order by ")
     query = (
         f"select {source.id} as id, {source.seq} as seq, {source.xact} as xact from {source.table} r"  # noqa: S608 - constants
         # Looked up row by row, by its key: an anti-join would be planned on statistics of an emptier log.
-        f" where {new} and (select true {_PLACE.format(source.id, kind, source.seq)}) is null"
-        f"{order and f' order by {order}'}"
+        f" where {condition} and (select true {_PLACE.format(source.id, kind, source.seq)}) is null {order}"
     )
     rows = await connection.fetch(query, *values, timeout=_WITHIN)
     return [_Named(name=RowName(kind=kind, id=row["id"], seq=row["seq"]), xact=row["xact"]) for row in rows]

@@ -106,14 +106,17 @@ class Sequencer:
 
 async def keep_sequencing(sequencer: Sequencer) -> None:
     """Place what is new, for ever. A database that is away is no reason to stop, and neither is anything else."""
+    told = ""
     while True:
         placed = 0
         try:
             placed = await sequencer.advance()
+            told = ""
         except LedgerUnavailable:
             pass
         except Exception as error:  # noqa: BLE001 - the log has to go on; a stranger's message may hold a row
-            _log.error("the log could not go on (%s); it is tried again", type(error).__name__)
+            if told != (told := type(error).__name__):
+                _log.error("the transparency log cannot go on (%s); it is tried again", told)
         if placed < MOST_AT_ONCE:
             await asyncio.sleep(LOOK_EVERY)
 

@@ -159,8 +159,8 @@ class Export:
         if self.asked.subject_ref is not None:
             first = min(self.kept, default=0)
             where = f"row {first} to {self.tree.size - 1}" if self.tree.size > first else "no row"
-            what = f"{len(self.sent)} transfers (row {', '.join(map(str, self.sent))})" if self.sent else "nothing"
-            told.append(f"in {where}, {what} of subject {self.asked.subject_ref} was sent")
+            what = f"something was sent (row {', '.join(map(str, self.sent))})" if self.sent else "nothing was sent"
+            told.append(f"in {where}, {what} of subject {self.asked.subject_ref}")
         if not self.asked.keys:
             told.append(
                 "signatures were held against the keys in the export itself: give --key to name those you trust"
@@ -188,11 +188,7 @@ def check_evidence(bundle: Row, asked: Asked) -> Report:
                 _same_text(bundle["shown"], row["record"])
         except Wrong as wrong:
             report.findings.append(f"{name}: {wrong}")
-    told = next((row for row in rows if row["id"] == bundle["transfer"] and row["kind"] in {"intent", "refusal"}), None)
-    if told is None:
-        report.findings.append(f"the evidence has no row of {bundle['transfer']}")
-    elif told["record"] is not None and not _says(bundle["decision"], told["record"]):
-        report.findings.append("the decision in the evidence is not the one in its row")
+    report.findings += _unfounded(bundle, {row["kind"]: row["record"] for row in rows if row["record"] is not None})
     report.told = [f"{row['kind']} {row['id']} is row {row['index']} of {sealed.size}" for row in rows]
     if not asked.keys:
         report.told.append(
@@ -210,10 +206,17 @@ def _in_place(row: Row, sealed: Checkpoint) -> None:
         raise Wrong("it is not what the log holds in that place")
 
 
-def _says(decision: Row, record: Row) -> bool:
-    """Whether the decision, but for its first word, is what the row says."""
-    said = {**record["details"], **record}
-    return all(said.get(name) == value for name, value in decision.items() if name != "decision")
+def _unfounded(bundle: Row, records: dict[str, Row]) -> Iterator[str]:
+    """What the evidence says beside its rows, and its rows do not say."""
+    told = records.get("intent") or records.get("refusal")
+    if told is None or told["id"] != bundle["transfer"]:
+        yield f"the evidence has no row of {bundle['transfer']}"
+        return
+    said = {**told["details"], **told, "decision": "permit" if "intent" in records else "refusal"}
+    if any(said.get(name) != value for name, value in bundle["decision"].items()):
+        yield "the decision in the evidence is not the one in its row"
+    if bundle["shown"] is not None and "consent" not in records:
+        yield "the evidence has a text, and no consent that was given to it"
 
 
 def _lead_on(kept: Checkpoint, sealed: Checkpoint, proof: list[bytes] | None) -> None:

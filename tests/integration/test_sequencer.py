@@ -15,6 +15,7 @@ from consent_proxy.adapters.postgres.keyring import PostgresKeyring
 from consent_proxy.adapters.postgres.migrate import migrate, migrations_folder
 from consent_proxy.adapters.postgres.sequencer import Sequencer
 from consent_proxy.adapters.postgres.tables import LOG_LOCK
+from consent_proxy.adapters.postgres.upkeep import keep_up
 from consent_proxy.adapters.verifier.proofs import Checkpoint
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from tests.integration.ledger_rows import connected, until
@@ -341,3 +342,18 @@ async def _copy(source: LedgerDatabase, target: LedgerDatabase) -> None:
             for row in await reading.fetch(f"select to_jsonb(r) - 'xact' as row from {table} r"):
                 populated = f"select * from jsonb_populate_record(null::{table}, $1)"
                 await writing.execute(f"insert into {table} overriding system value {populated}", row["row"])
+
+
+async def test_upkeep_that_fails_beside_it_does_not_stop_it(world: LogWorld) -> None:
+    await world.root.execute("drop function ensure_partitions(integer)")
+    await some_rows(world)
+    keeping = asyncio.create_task(keep_up(world.database, seal=world.keyring))
+
+    async def placed() -> bool:
+        return len(await world.places()) == 10
+
+    await until(placed)
+    assert not keeping.done()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping

@@ -36,6 +36,7 @@ from consent_proxy.adapters.postgres.schema import SchemaUnfit
 from consent_proxy.adapters.postgres.secrets import HealthWithKeptSecrets
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
+from consent_proxy.adapters.postgres.transparency import PostgresTransparencyLog
 from consent_proxy.adapters.postgres.upkeep import keep_up
 from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
@@ -165,6 +166,7 @@ class Desk:
     reader: TransferReader
     health: LedgerHealth
     access_log: AccessLog
+    transparency: PostgresTransparencyLog
     clock: Clock
     ids: Identifiers
 
@@ -268,7 +270,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sandboxed=frozenset(settings.sandboxed),
         )
         stack.push_async_callback(drain, walk, within=DRAIN_SECONDS)
-        await stack.enter_async_context(running(keep_up(database), mark.keep_looking(), meter.keep_sampling()))
+        await stack.enter_async_context(
+            running(keep_up(database, seal=keyring), mark.keep_looking(), meter.keep_sampling())
+        )
         yield _services(settings, database=database, desk=desk, keyring=keyring, walk=walk, outbound=outbound)
 
 
@@ -302,6 +306,7 @@ def _services(
         rulebook=desk.rulebook,
         reader=desk.reader,
         access_log=desk.access_log,
+        transparency=desk.transparency,
         health=HealthWithSecrets(desk.health, keyring=keyring),
         setup=settings.setup(),
         clock=desk.clock,
@@ -346,6 +351,7 @@ def _desk(database: Database, settings: Settings, *, mark: LedgerMark | None = N
         reader=PostgresTransferReader(database),
         health=HealthWithMark(PostgresHealth(database, clock=clock), mark=mark),
         access_log=PostgresAccessLog(database),
+        transparency=PostgresTransparencyLog(database),
         clock=clock,
         ids=Uuid7Identifiers(),
     )

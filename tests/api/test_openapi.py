@@ -38,9 +38,13 @@ OPERATIONS = {
     *("falRun", "falSubmit", "falStatus", "falResult", "falCancel"),
     *("replicateCreatePrediction", "replicateCreateModelPrediction", "replicateCreateDeploymentPrediction"),
     *("replicateGetPrediction", "replicateCancelPrediction", "replicateGetModel", "replicateListVersions"),
+    *("getLogCheckpoint", "getLogKeys", "getLogInclusion", "getLogConsistency", "exportLog", "getEvidence"),
     "replicateGetVersion",
 }
-WITHOUT_CREDENTIAL = {"getHealth", "getReadiness", "getCurrentDisclosure", "getReceiptKeys", "readFile", "headFile"}
+WITHOUT_CREDENTIAL = {
+    *("getHealth", "getReadiness", "getCurrentDisclosure", "getReceiptKeys", "getLogCheckpoint", "getLogKeys"),
+    *("readFile", "headFile"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,10 @@ ADDRESSES = (
     Address(method="GET", path="/v1/transfers", roles="auditor"),
     Address(method="GET", path=f"/v1/transfers/{NOBODY_YET}", roles="auditor"),
     Address(method="GET", path="/v1/transfers/export", roles="auditor", params={"reason": "overloaded"}),
+    Address(method="GET", path=f"/v1/transfers/{NOBODY_YET}/evidence", roles="auditor"),
+    Address(method="GET", path="/v1/log/inclusion", roles="auditor", params={"index": "0"}),
+    Address(method="GET", path="/v1/log/consistency", roles="auditor", params={"from": "0"}),
+    Address(method="GET", path="/v1/log/export", roles="auditor"),
     Address(method="GET", path="/v1/access-log", roles="privacy"),
     Address(method="GET", path="/v1/models", roles="gateway auditor"),
     Address(method="POST", path="/v1/keys", roles="admin", body={"caller": "of-the-roles", "roles": ["metrics"]}),
@@ -181,7 +185,9 @@ def test_no_credential_opens_nothing(live: Live, address: Address) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/disclosures/current", "/.well-known/jwks.json"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/v1/disclosures/current", "/.well-known/jwks.json", "/v1/log/keys"]
+)
 def test_what_anyone_may_read_asks_for_no_credential(live: Live, path: str) -> None:
     assert live.call("GET", path, key=None).status_code == 200
 

@@ -15,7 +15,10 @@ from consent_proxy.adapters.system import SystemClock
 from consent_proxy.application.ports.platform import Finding, Readiness
 from tests.fakes.clock import FakeClock
 from tests.integration.ledger_rows import connected
+from tests.log_world import LogWorld, some_rows, world
 from tests.postgres import LedgerDatabase
+
+__all__ = ["world"]
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ async def test_a_superuser_could_rewrite_the_record(ledger_database: LedgerDatab
 async def test_the_owner_could_rewrite_the_record(ledger_database: LedgerDatabase) -> None:
     (finding,) = (await readiness(ledger_database.owner_url)).warnings
     assert finding.slug == "role-could-rewrite"
-    assert "owns the record (accesses, consent_events, outcomes, refusals, transfers)" in finding.message
+    assert "owns the record (accesses, consent_events, log_checkpoints, " in finding.message
 
 
 async def test_whoever_may_become_the_owner_could_rewrite_the_record(
@@ -171,3 +174,15 @@ async def test_what_expired_is_forgotten_in_time(database: Database) -> None:
 async def test_an_address_that_is_no_postgres_is_an_error_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="postgresql://"):
         await open_database(url)
+
+
+async def test_rows_that_wait_for_their_place_in_the_log_are_warned_of(world: LogWorld) -> None:
+    health = PostgresHealth(world.database, clock=SystemClock())
+    await some_rows(world)
+    assert await health.check() == Readiness(ready=True)
+    await world.tamper("update transfers set intent_at = intent_at - interval '7 minutes'")
+    found = await health.check()
+    assert found.ready
+    assert "have waited 7 minutes for their place in the transparency log" in found.warnings[0].message
+    await world.sequence()
+    assert await health.check() == Readiness(ready=True)

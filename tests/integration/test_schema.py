@@ -34,6 +34,10 @@ A_COLUMN = {
     "accesses": "filters",
     "consent_events": "evidence",
     "disclosures": "document",
+    "log_leaves": "hash",
+    "log_nodes": "hash",
+    "log_checkpoints": "note",
+    "log_keys": "key",
 }
 COMMIT = "select commit_intents($1, $2, $3, $4, $5, $6, $7::text[]::jsonb[]) as id"
 

@@ -33,10 +33,10 @@ async def test_the_first_start_makes_every_secret(database: Database) -> None:
     made = values(await load_keyring(database, secret_key=FIRST))
     assert set(made) == {
         *("pepper", "token-signing", "receipt-signing", "pseudonym", "capability", "idempotency"),
-        "media",
+        *("media", "checkpoint-signing"),
     }
     assert {len(value) for value in made.values()} == {32}
-    assert len(set(made.values())) == 7
+    assert len(set(made.values())) == len(SecretName)
     kept = await wrapped(database)
     assert set(kept) == {(name, 1) for name in made}
     assert not any(value in bytes_kept for value in made.values() for bytes_kept in kept.values())
@@ -55,7 +55,7 @@ async def test_processes_that_start_at_once_agree(ledger_database: LedgerDatabas
     made = [values(keyring) for keyring in await asyncio.gather(*starting)]
     await other.aclose()
     assert all(one == made[0] for one in made)
-    assert len(await wrapped(database)) == 7
+    assert len(await wrapped(database)) == len(SecretName)
 
 
 async def test_of_two_first_starts_with_different_keys_one_is_refused(database: Database) -> None:
@@ -63,7 +63,7 @@ async def test_of_two_first_starts_with_different_keys_one_is_refused(database: 
         load_keyring(database, secret_key=FIRST), load_keyring(database, secret_key=SECOND), return_exceptions=True
     )
     assert sorted(type(one).__name__ for one in told) == ["Keyring", "SecretsLocked"]
-    assert len(await wrapped(database)) == 7
+    assert len(await wrapped(database)) == len(SecretName)
 
 
 async def test_another_key_opens_nothing_says_what_to_do_and_changes_nothing(database: Database) -> None:

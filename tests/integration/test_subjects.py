@@ -13,7 +13,7 @@ from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
 from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
-from consent_proxy.adapters.secrets import Keyring
+from consent_proxy.adapters.secrets import Keyring, SecretName
 from consent_proxy.adapters.tokens import JwtTokenSigner
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.transfers import LedgerUnavailable
@@ -98,7 +98,7 @@ async def test_after_a_session_no_secret_stands_in_the_open(
     await a_session(database, keyring)
     written = "\n".join((await everything_written(ledger_database)).values())
     values = [secret.value.hex() for versions in keyring._secrets.values() for secret in versions]
-    assert len(values) == 7
+    assert len(values) == len(SecretName)
     assert not [value for value in values if value in written]
 
 

@@ -39,11 +39,12 @@ class SecretName(StrEnum):
     CAPABILITY = "capability"
     IDEMPOTENCY = "idempotency"
     MEDIA = "media"
+    CHECKPOINT_SIGNING = "checkpoint-signing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """One version of a secret: 32 random bytes (for ``receipt-signing`` the Ed25519 seed). Retired ones only verify."""
+    """One version of a secret: 32 random bytes, an Ed25519 seed where we sign for others. Retired ones only verify."""
 
     name: str
     version: int

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.consent import ConsentState
@@ -144,3 +144,38 @@ class CheckOut(Outbound):
     paths: list[str]
     would_send: list[str]
     would_drop: list[dict[str, Any]]
+
+
+class LogKeyOut(Outbound):
+    """A key in signed-note's form, and the size of the first checkpoint it signed."""
+
+    key: str
+    first_size: int
+
+
+class LogKeysOut(Outbound):
+    """Every key that signed a checkpoint."""
+
+    keys: list[LogKeyOut]
+
+
+class InclusionOut(Outbound):
+    """That a row is in the log; hashes in hex, ``proof`` from the leaf to the root (RFC 9162).
+
+    ``checkpoint`` is the signed note of that very size, where one was made.
+    """
+
+    index: int
+    size: int
+    leaf: str
+    root: str
+    proof: list[str]
+    checkpoint: str | None
+
+
+class ConsistencyOut(Outbound):
+    """That one log begins with another; hashes in hex (RFC 9162)."""
+
+    from_size: int = Field(alias="from")
+    to: int
+    proof: list[str]

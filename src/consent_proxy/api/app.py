@@ -25,6 +25,7 @@ from consent_proxy.api import (
     health,
     keys,
     links,
+    log,
     metrics,
     models,
     outputs,
@@ -72,7 +73,7 @@ class Application(FastAPI):
 
 
 _CONTROL = (
-    *(disclosures, contracts, consent, changes, links, tokens, check, keys, transfers, models, receipts, health),
+    *(disclosures, contracts, consent, changes, links, tokens, check, keys, transfers, log, models, receipts, health),
     metrics,
 )
 

@@ -63,7 +63,9 @@ _HEADERS = {
     ),
 }
 #: Operations that need no credential.
-_OPEN = frozenset({"getHealth", "getReadiness", "getCurrentDisclosure", "getReceiptKeys"})
+_OPEN = frozenset(
+    {"getHealth", "getReadiness", "getCurrentDisclosure", "getReceiptKeys", "getLogCheckpoint", "getLogKeys"}
+)
 
 
 def complete(document: dict[str, Any]) -> None:

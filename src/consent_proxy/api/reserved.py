@@ -18,10 +18,8 @@ _RESERVED = {
     "/v1/consent/imports": _LATER,
     "/v1/artefacts": "trainings are not offered yet, so there are no artefacts",
     "/v1/artefacts/{id}": "trainings are not offered yet, so there are no artefacts",
-    "/v1/transfers/{id}/evidence": f"{_LATER}: read GET /v1/transfers/{{id}}",
     "/v1/privacy-requests": _LATER,
     "/v1/register": _LATER,
-    "/v1/log/{rest:path}": _LATER,
     "/v1/webhooks/secret": "webhooks are not offered yet: poll the job instead",
 }
 

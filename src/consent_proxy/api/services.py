@@ -21,6 +21,7 @@ from consent_proxy.application.ports.providers import DeploymentDirectory, Manif
 from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource, Jobs
+from consent_proxy.application.ports.transparency import TransparencyLog
 from consent_proxy.application.readiness import Setup
 
 
@@ -45,6 +46,7 @@ class Services:
     rulebook: Rulebook
     reader: TransferReader
     access_log: AccessLog
+    transparency: TransparencyLog
     health: LedgerHealth
     setup: Setup
     clock: Clock

@@ -103,6 +103,13 @@ class DatabaseControlDesk:
             async for record in records:
                 yield record
 
+    async def log_lines(self) -> AsyncGenerator[str, None]:
+        """The whole transparency log, a JSON line each; the reading is recorded first. Raises ``LedgerUnavailable``."""
+        await self._note("cli log export", TransferQuery(), items=None)
+        async with aclosing(self._desk.transparency.export()) as lines:
+            async for line in lines:
+                yield line
+
     async def _about(self, query: TransferQuery, subject: SubjectIdentifier | None) -> TransferQuery | None:
         """The query, or ``None`` where the person named is not known here, so that nothing can match."""
         if subject is None:

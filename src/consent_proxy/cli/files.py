@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,6 +85,25 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if part is not None:
             with suppress(OSError):
                 part.unlink()
+
+
+#: Where a stream is written to.
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, for its owner alone; it appears once it is complete.  [default: standard output]",
+)
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[BinaryIO]:
+    """The file of ``output_option``, or standard output. Raises ``Unavailable``."""
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    with whole_file(output) as file:
+        yield file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from consent_proxy.application.ports.desk import ControlDesk
 from consent_proxy.cli.arguments import OneOf
 from consent_proxy.cli.desks import Remote, ask, at_desk
 from consent_proxy.cli.exits import Finding
-from consent_proxy.cli.files import whole_file
+from consent_proxy.cli.files import opened, output_option
 from consent_proxy.cli.output import examples, json_option, print_json, print_rows
 from consent_proxy.cli.progress import Progress
 from consent_proxy.cli.record_filters import Wanted, filtered, wanted
@@ -78,18 +78,13 @@ def list_all(limit: int, *, as_json: bool, at: Remote | None, **options: Any) ->
     show_default=True,
     help="A JSON object a line, or a table for spreadsheets.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write to FILE, for its owner alone; it appears once it is complete.  [default: standard output]",
-)
+@output_option
 @at_desk(Role.AUDITOR)
 def export(form: str, output: Path | None, *, at: Remote | None, **options: Any) -> None:
     """Write every record that matches, as a stream of any length. Filters are those of transfers list."""
     asked = wanted(options, limit=1000)
     progress = Progress("records", shown=_is_shown(output))
-    with ended_by_sigterm(), _followed(progress, output), _opened(output) as file:
+    with ended_by_sigterm(), _followed(progress, output), opened(output) as file:
         ask(at, lambda desk: _write(desk, asked, file=file, form=form, progress=progress))
         file.flush()
     click.echo(f"{progress.count:,} records{f' in {output}' if output is not None else ''}.", err=True)
@@ -103,15 +98,6 @@ async def _write(desk: ControlDesk, asked: Wanted, *, file: BinaryIO, form: str,
             line = csv_line(csv_cells(record)) if form == "csv" else ndjson_line(record)
             file.write(line.encode())
             progress.step()
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    if output is None:
-        yield sys.stdout.buffer
-        return
-    with whole_file(output) as file:
-        yield file
 
 
 @contextmanager

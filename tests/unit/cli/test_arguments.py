@@ -55,6 +55,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "models check --schema {twice}",
         "doctor --egress=yes",
         "log verify",
+        "log verify nowhere.ndjson",
+        "log verify {contract}",
+        "log verify {contract} --checkpoint nowhere",
     ],
 )
 def test_wrong_usage_and_what_is_not_there_yet_end_with_2_and_start_nothing(
@@ -80,7 +83,7 @@ def test_wrong_usage_and_what_is_not_there_yet_end_with_2_and_start_nothing(
         *("", "serve", "demo", "sandbox", "migrate", "keys create", "keys list", "keys revoke", "disclosures publish"),
         *("disclosures list", "disclosures show", "contracts put", "contracts list", "contracts end", "models list"),
         *("models show", "models draft", "models check", "transfers list", "transfers export", "log verify"),
-        *("media inspect", "media clean"),
+        *("media inspect", "media clean", "log export", "log verifier"),
         *("openapi", "doctor"),
     ],
 )

@@ -5,7 +5,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Connection, Database, Row
@@ -15,13 +15,13 @@ from consent_proxy.adapters.postgres.rows import (
     key_from_row,
     standing_from_detail,
 )
+from consent_proxy.adapters.postgres.salts import SALT_BYTES, make_salts
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.consent import Standing
 from consent_proxy.domain.decide import Facts
 from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import SubjectRef
 
-SALT_BYTES = 32
 CACHED_STANDINGS = 50_000
 #: Seconds that remembered rules are good for where no commit checks them: a revoked key must not poll for ever.
 RULES_LIFE = 1.0
@@ -34,10 +34,6 @@ _READ = """select g.edition, s.version, s.detail, t.salt, p.linked_into from rul
   left join salts t on t.subject_ref = $1
   left join subjects p on p.subject_ref = $1"""
 _EDITION = "select edition from rules"
-_NEW_SALT = """with made as (
-    insert into salts (subject_ref, salt, created_at) values ($1, $2, now()) on conflict do nothing returning salt)
-  select salt from made union all select salt from salts where subject_ref = $1 limit 1"""
-_SALT = "select salt from salts where subject_ref = $1"
 _KEYS = """select k.id, k.caller_id, c.name as caller, k.digest, k.roles, k.created_at, k.expires_at, k.revoked_at
   from keys k join callers c on c.id = k.caller_id"""
 
@@ -166,12 +162,9 @@ class PostgresFactsSource:
             self._known.popitem(last=False)
 
     async def _make_salt(self, subject_ref: SubjectRef) -> bytes:
-        """A salt of the subject's own, made on first sight; two who make one at once get the same."""
-        salt: Any = await self._database.fetchval(_NEW_SALT, subject_ref, os.urandom(SALT_BYTES))
-        if salt is None:  # made by somebody between this statement's snapshot and its insert
-            salt = await self._database.fetchval(_SALT, subject_ref)
-        assert isinstance(salt, bytes)
-        return salt
+        """A salt of the subject's own; for somebody who was erased, one that nobody keeps."""
+        made = await make_salts(self._database, [subject_ref])
+        return made.get(subject_ref) or os.urandom(SALT_BYTES)
 
 
 def _standing(row: Row, subject_ref: SubjectRef, purpose: Purpose) -> Standing:

@@ -50,6 +50,19 @@ select
 
 _TWO_ROLES = "use an owner for CONSENT_PROXY_MIGRATE_DATABASE_URL and another role for CONSENT_PROXY_DATABASE_URL"
 
+#: Minutes that the oldest row without a place in the log has waited for one; looked up row by row, in their order.
+_WAITING = """with seen as materialized (
+    select coalesce((select settled_below from log_checkpoints order by size desc limit 1), 0) as below)
+  select coalesce(max(extract(epoch from now() - at)) / 60, 0)::integer from (
+    (select r.intent_at as at from transfers r where r.xact >= (select below from seen)
+      and (select true from log_leaves l where l.row_id = r.id and l.kind = 'intent' and l.seq = 0) is null
+      order by r.xact limit 1)
+    union all
+    (select r.received_at from consent_events r where r.xact >= (select below from seen)
+      and (select true from log_leaves l where l.row_id = r.id and l.kind = 'consent' and l.seq = 0) is null
+      order by r.xact limit 1)) waiting"""
+_LONGEST_WAIT = 5
+
 
 class PostgresHealth:
     """Fulfils ``LedgerHealth``."""
@@ -76,9 +89,16 @@ class PostgresHealth:
                 return Readiness(ready=False, warnings=(Finding("schema-revision", str(error)),))
             months = await connection.fetchval(_MONTHS, list(PARTITIONED))
             guards = await connection.fetchrow(_GUARDS, list(APPEND_ONLY))
+            waiting = await connection.fetchval(_WAITING)
             apart = await self._apart(connection)
         assert guards is not None
-        found = (*findings_of(revision), *_partitions(months), *_privileges(guards), *_clocks(apart))
+        found = (
+            *findings_of(revision),
+            *_partitions(months),
+            *_privileges(guards),
+            *_sequencing(waiting),
+            *_clocks(apart),
+        )
         return Readiness(ready=True, warnings=found)
 
     async def _apart(self, connection: Connection) -> timedelta:
@@ -131,3 +151,12 @@ def _clocks(apart: timedelta) -> Iterator[Finding]:
 
 def _names(tables: list[str]) -> str:
     return ", ".join(sorted(tables))
+
+
+def _sequencing(waiting: int) -> Iterator[Finding]:
+    if waiting >= _LONGEST_WAIT:
+        message = (
+            f"rows of the record have waited {waiting} minutes for their place in the transparency log: no service is"
+            " running, or its log says why it cannot go on"
+        )
+        yield Finding("log-behind", message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from consent_proxy.adapters.checkpoints import CheckpointSigner, SignedCheckpoint
 from consent_proxy.adapters.postgres.connections import Database
 from consent_proxy.adapters.postgres.schema import SchemaUnfit
 from consent_proxy.adapters.postgres.secrets import load_keyring
@@ -29,6 +30,7 @@ class _Opened:
     keyring: Keyring
     tokens: JwtTokenSigner
     receipts: Ed25519ReceiptSigner
+    checkpoints: CheckpointSigner
 
 
 class PostgresKeyring:
@@ -92,6 +94,10 @@ class PostgresKeyring:
         """See ``ReceiptSigner``."""
         return self._in_use().receipts.public_keys()
 
+    def sign_checkpoint(self, *, size: int, root: bytes) -> SignedCheckpoint:
+        """The log's checkpoint at a size, and the key it is verified with."""
+        return self._in_use().checkpoints.sign(size=size, root=root)
+
     def _in_use(self) -> _Opened:
         if self._opened is None:
             raise LedgerUnavailable("the service's secrets are in the database, which did not answer yet")
@@ -99,7 +105,9 @@ class PostgresKeyring:
 
     async def _open(self) -> None:
         keyring = await load_keyring(self._database, secret_key=self._secret_key, previous=self._previous)
-        self._opened = _Opened(keyring, JwtTokenSigner(keyring), Ed25519ReceiptSigner(keyring))
+        self._opened = _Opened(
+            keyring, JwtTokenSigner(keyring), Ed25519ReceiptSigner(keyring), CheckpointSigner(keyring)
+        )
 
     async def _open_later(self) -> None:
         _log.warning("the database does not answer: nothing is sent before it does")

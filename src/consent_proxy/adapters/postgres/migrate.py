@@ -51,6 +51,7 @@ _FUNCTIONS = (
     "person_of",
     "move_edition",
     "ensure_partitions",
+    "append_to_log",
 )
 
 

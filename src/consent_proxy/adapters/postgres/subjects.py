@@ -7,6 +7,7 @@ from uuid import uuid4
 from consent_proxy.adapters.postgres.connections import Connection, Database
 from consent_proxy.adapters.postgres.persons import find_person
 from consent_proxy.adapters.postgres.remembered import Remembered
+from consent_proxy.adapters.postgres.salts import SALT_BYTES
 from consent_proxy.application.ports.platform import Digests
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 
@@ -15,7 +16,6 @@ from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 #: whoever erases has to wait this long, or to lock the old reference's standings as withdrawals do.
 REMEMBERED_FOR = timedelta(seconds=5)
 _REMEMBERED = 10_000
-_SALT_BYTES = 32
 
 _FIND = "select subject_ref from subject_identifiers where digest = $1"
 _ADD_IDENTIFIER = """
@@ -73,7 +73,7 @@ async def _make(connection: Connection, *, digest: bytes, kind: str) -> SubjectR
     await connection.execute("insert into subjects (subject_ref, created_at) values ($1, now())", subject_ref)
     if not await connection.fetchval(_ADD_IDENTIFIER, digest, subject_ref, kind):
         raise _Overtaken
-    salt = os.urandom(_SALT_BYTES)
+    salt = os.urandom(SALT_BYTES)
     await connection.execute(
         "insert into salts (subject_ref, salt, created_at) values ($1, $2, now())", subject_ref, salt
     )

@@ -16,13 +16,14 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 #: The revision this code was written for; the newest of `migrations/versions`.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0005"
 
 #: The advisory lock that orders commits of intents (shared) and changes of the rules (exclusive).
 RULES_LOCK = 471_100_001
@@ -30,6 +31,8 @@ RULES_LOCK = 471_100_001
 MIGRATION_LOCK = 471_100_002
 #: The advisory lock of whoever makes partitions.
 PARTITIONS_LOCK = 471_100_003
+#: The advisory lock of the one sequencer of the log.
+LOG_LOCK = 471_100_007
 #: First of the two keys of a worker's advisory lock; the second is its id.
 WORKER_LOCKS = 4711
 #: The upper 16 bits of the locks that announce a consent event; the lower 48 are the number before its own.
@@ -38,7 +41,7 @@ EVENT_LOCKS = 4712
 #: Tables partitioned by the month that is written in their UUIDv7.
 PARTITIONED = ("transfers", "outcomes", "refusals")
 #: Tables that take new rows through functions only, and in which nothing ever changes.
-APPEND_ONLY = (*PARTITIONED, "accesses", "consent_events")
+APPEND_ONLY = (*PARTITIONED, "accesses", "consent_events", "log_leaves", "log_nodes", "log_checkpoints", "log_keys")
 
 metadata = MetaData(
     naming_convention={
@@ -51,6 +54,13 @@ metadata = MetaData(
 )
 
 _MOMENT = TIMESTAMP(timezone=True)
+
+
+def _xact() -> Column[int]:
+    """Which transaction wrote the row: by it the sequencer of the log finds what it has not seen yet."""
+    this_transaction = text("(pg_current_xact_id()::text)::bigint")
+    return Column("xact", BigInteger, nullable=False, server_default=this_transaction, index=True)
+
 
 rules = Table(
     "rules",
@@ -189,6 +199,7 @@ consent_events = Table(
     Column("credential", JSONB, nullable=False),
     Column("environment", Text, nullable=False),
     Column("receipt", JSONB),
+    _xact(),
     CheckConstraint("kind in ('decision', 'withdrawal', 'link')", name="kind"),
     Column("linked_from", Uuid),
     Column("carry", Text),
@@ -224,6 +235,7 @@ transfers = Table(
     Column("contract_id", Uuid),
     Column("country", Text),
     Column("details", JSONB, nullable=False),
+    _xact(),
     Index(None, "subject_ref", "id"),
     Index(None, "worker", "id"),
     postgresql_partition_by="RANGE (id)",
@@ -237,6 +249,7 @@ outcomes = Table(
     Column("at", _MOMENT, nullable=False),
     Column("state", Text, nullable=False),
     Column("detail", JSONB, nullable=False),
+    _xact(),
     CheckConstraint("seq >= 1", name="seq"),
     CheckConstraint("state in ('pending', 'delivered', 'not-delivered', 'indeterminate')", name="state"),
     postgresql_partition_by="RANGE (transfer_id)",
@@ -257,6 +270,7 @@ refusals = Table(
     Column("reason", Text, nullable=False),
     Column("edition", BigInteger),
     Column("details", JSONB, nullable=False),
+    _xact(),
     Index(None, "subject_ref", "id"),
     postgresql_partition_by="RANGE (id)",
 )
@@ -322,4 +336,45 @@ workers = Table(
     Column("open_from", Uuid),
     Column("lost_at", _MOMENT),
     Column("settled_at", _MOMENT),
+)
+
+log_leaves = Table(
+    "log_leaves",
+    metadata,
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("row_id", Uuid, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("row_id", "kind", "seq"),
+)
+
+#: The nodes above the leaves whose leaves are all there.
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+#: Each seals every row before it. All transactions below `settled_below` have their rows in the log by then, but those
+#: of `open_xacts`, which had not come to an end.
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("signed_at", _MOMENT, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("settled_below", BigInteger, nullable=False),
+    Column("open_xacts", ARRAY(BigInteger), nullable=False),
+)
+
+#: The public keys that signed checkpoints, in signed-note's form, with the size at which each was first used.
+log_keys = Table(
+    "log_keys",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("first_size", BigInteger, nullable=False),
 )

@@ -120,7 +120,7 @@ async def lock_standings(
 
 async def append_event(connection: Connection, event: StoredEvent, *, caller_id: UUID) -> None:
     """Add an event to the record."""
-    await connection.execute("select append_consent_event($1)", _event_to_json(event, caller_id=caller_id))
+    await connection.execute("select append_consent_event($1)", event_to_json(event, caller_id=caller_id))
 
 
 async def move_standings(connection: Connection, standings: Iterable[Standing], *, at: datetime) -> None:
@@ -146,7 +146,8 @@ def _of(rows: Iterable[Row], subject_ref: SubjectRef) -> Mapping[Purpose, Standi
     return {Purpose(row["purpose"]): standing_from_row(row) for row in rows if row["subject_ref"] == subject_ref}
 
 
-def _event_to_json(event: StoredEvent, *, caller_id: UUID) -> dict[str, Json]:
+def event_to_json(event: StoredEvent, *, caller_id: UUID) -> dict[str, Json]:
+    """What `append_consent_event` takes of an event."""
     return {
         "id": str(event.id),
         "kind": event.kind,

@@ -1,10 +1,9 @@
 """Settings into adapters, adapters into services, services into the app; the only module that knows everyone."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
 from consent_proxy.adapters.manifests import FileManifestCatalogue
+from consent_proxy.adapters.media.room import open_media_room
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
 from consent_proxy.adapters.postgres.embedded.binaries import find_binaries
@@ -38,11 +38,12 @@ from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
 from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
-from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers
+from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers, stop_task
 from consent_proxy.api.app import create_app
 from consent_proxy.api.auth import BOOTSTRAP_CALLER, Door
 from consent_proxy.api.services import Services
-from consent_proxy.application.forward import Walk
+from consent_proxy.application.forward import Walk, drain
+from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
 from consent_proxy.application.ports.records import Access, TransferQuery, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
@@ -51,11 +52,6 @@ from consent_proxy.application.publish_missing import publish_missing
 from consent_proxy.domain.callers import Credential, CredentialKind, Role
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.settings import Settings
-
-logger = logging.getLogger(__name__)
-
-#: How long sends that outlive their requests are waited for when the service stops.
-DRAIN_SECONDS = 5.0
 
 
 class StartError(Exception):
@@ -238,15 +234,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
-        services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound)
-        stack.push_async_callback(_drain, services.walk)
-        upkeep = asyncio.create_task(keep_up(database))
-        stack.push_async_callback(_stop, upkeep)
+        media = await stack.enter_async_context(_media(settings, database=database, keyring=keyring))
+        services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound, media=media)
+        stack.push_async_callback(drain, services.walk)
+        stack.push_async_callback(stop_task, asyncio.create_task(keep_up(database)))
         yield services
 
 
 def _services(
-    settings: Settings, *, database: Database, keyring: PostgresKeyring, log: PostgresTransferLog, outbound: Outbound
+    settings: Settings,
+    *,
+    database: Database,
+    keyring: PostgresKeyring,
+    log: PostgresTransferLog,
+    outbound: Outbound,
+    media: MediaRoom,
 ) -> Services:
     clock, ids = SystemClock(), Uuid7Identifiers()
     desk = _desk(database, settings)
@@ -261,11 +263,12 @@ def _services(
         environment=settings.environment,
         output_ttl=settings.output_ttl,
         sandboxed=frozenset(settings.sandboxed),
+        media=media,
     )
     fal = _fal(settings, outbound)
     replicate = _replicate(settings, outbound)
     return Services(
-        public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
+        public_url=media.public_url,
         environment=settings.environment,
         body_limit=settings.body_limit,
         late_results=cast("Literal['withhold', 'deliver']", settings.late_results),
@@ -279,7 +282,9 @@ def _services(
             bootstrap_digest=sha256(key.encode()).digest() if key is not None else None,
         ),
         facts=desk.facts,
-        jobs=PostgresJobs(database),
+        media=media,
+        media_limit=settings.media.max_bytes,
+        jobs=media.jobs,
         manifests=open_manifests(settings),
         providers={fal.name: fal, replicate.name: replicate},
         deployments=ReplicateDeployments(outbound, token=settings.replicate_token, api_url=settings.replicate.api_url),
@@ -297,6 +302,19 @@ def _services(
     )
 
 
+def _media(
+    settings: Settings, *, database: Database, keyring: PostgresKeyring
+) -> AbstractAsyncContextManager[MediaRoom]:
+    return open_media_room(
+        data_dir(settings) / "media",
+        database=database,
+        keys=keyring,
+        jobs=PostgresJobs(database),
+        public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
+        **settings.media.model_dump(),
+    )
+
+
 def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
     fal = settings.fal
     return FalProvider(
@@ -304,6 +322,8 @@ def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
         key=settings.fal_key,
         run_url=fal.run_url,
         queue_url=fal.queue_url,
+        rest_url=fal.rest_url,
+        cdn_url=fal.cdn_url,
         output_hosts=fal.output_hosts,
         output_ttl=settings.output_ttl,
         timeout=settings.provider_timeout,
@@ -370,21 +390,6 @@ async def _publish_shipped(desk: Desk) -> None:
         rules=await desk.facts.rules(fresh=True),
         rulebook=desk.rulebook,
     )
-
-
-async def _stop(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def _drain(walk: Walk) -> None:
-    """Let sends under way come to their outcomes, for a while: who waits for ever is killed and records nothing."""
-    ends_at = walk.clock.monotonic() + DRAIN_SECONDS
-    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
-        await asyncio.wait(set(walk.sends), timeout=left)
-    if walk.sends:
-        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
 
 
 def _role(url: str) -> str | None:

@@ -1,8 +1,10 @@
 """The machine's clock, and new ids that sort by the time they were made."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Lock
 from uuid import UUID
@@ -59,3 +61,10 @@ class Uuid7Identifiers:
         self._milliseconds = milliseconds
         # One bit less than there is room for, so that a busy millisecond has steps to take.
         self._tail = int.from_bytes(self._random_bytes(10)) >> (80 - _RANDOM_BITS + 1)
+
+
+async def stop_task(task: "asyncio.Task[None]") -> None:
+    """End a task that runs for ever, and wait until it has."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -22,6 +22,7 @@ from consent_proxy.api import (
     fal,
     health,
     keys,
+    media,
     models,
     outputs,
     problem_pages,
@@ -75,7 +76,7 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         responses=control_openapi.RESPONSES,
     )
     app.router.routes.extend(outputs.routes())
-    for resource in (disclosures, contracts, consent, tokens, check, keys, transfers, models, receipts, health):
+    for resource in (disclosures, contracts, consent, tokens, media, check, keys, transfers, models, receipts, health):
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):
         app.router.routes.extend(pages.routes())

@@ -96,7 +96,7 @@ async def take_back(
         request_sha256=_body_digest(visit),
     )
     try:
-        recorded = await withdraw(to_record, ledger=services.ledger)
+        recorded = await withdraw(to_record, ledger=services.ledger, held=services.media.held)
     except IdempotencyKeyReused:
         raise _key_reused() from None
     response.headers["cache-control"] = "no-store"

@@ -13,8 +13,6 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _LATER = "this version does not offer it yet"
 _RESERVED = {
-    "/v1/media": "media are not taken yet: every media field is refused, so nothing could be sent",
-    "/v1/media/{id}": "media are not taken yet",
     "/v1/subjects/links": f"{_LATER}: ask again under the new identifier",
     "/v1/consent/changes": f"{_LATER}: read GET /v1/consent, which is always of now",
     "/v1/consent/imports": _LATER,

@@ -243,7 +243,7 @@ async def send_on(
     )
     forwarded = await forward(request, provider=provider, call=call, walk=services.walk)
     if isinstance(forwarded, Refused):
-        raise problem_of(forwarded.refusal, instance=forwarded.record_id)
+        raise problem_of(forwarded.refusal, instance=forwarded.record_id, sent=forwarded.sent)
     usable(forwarded.answer, transfer_id=forwarded.transfer_id)
     return forwarded
 

@@ -2,23 +2,28 @@
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.platform import Clock, Digests, Identifiers
 from consent_proxy.application.ports.providers import Provider
 from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable, Overloaded, TransferLog
 from consent_proxy.application.refuse import RefusalContext, Refused, refuse
+from consent_proxy.application.resolve_media import resolve_media
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.decide import Facts, TransferRequest, decide
-from consent_proxy.domain.minimise import MinimisedPayload, minimise
+from consent_proxy.domain.media import MediaOwner
+from consent_proxy.domain.minimise import MinimisedPayload, media_in, minimise
 from consent_proxy.domain.refusals import Reason, Refusal
 from consent_proxy.domain.transfers import (
     Answer,
     Answered,
+    Dispatch,
     FactsChanged,
     Intent,
     Job,
@@ -31,8 +36,12 @@ from consent_proxy.domain.transfers import (
     Unanswered,
 )
 
+logger = logging.getLogger(__name__)
+
 #: How often one request walks when what it stands on keeps changing, or its send window keeps closing.
 MAX_WALKS = 8
+#: How long sends that outlive their requests are waited for when the service stops.
+DRAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,7 @@ class Walk:
     digests: Digests
     clock: Clock
     ids: Identifiers
+    media: MediaRoom
     environment: str
     output_ttl: timedelta
     sandboxed: frozenset[str] = frozenset()
@@ -78,7 +88,9 @@ async def forward(
             fresh=attempt > 0,
             first_transfer_id=first.transfer_id if first is not None else None,
         )
-        if isinstance(step, Refused) or (isinstance(step, Forwarded) and not _window_closed(step.answer)):
+        if isinstance(step, Refused):
+            return replace(step, sent=first is not None and _left(first.answer))
+        if isinstance(step, Forwarded) and not _window_closed(step.answer):
             return step
         if isinstance(step, Forwarded):
             first = first or step
@@ -103,11 +115,24 @@ async def _walk_once(
         return await _no(decision, request=request, facts=facts, walk=walk)
     if not provider.configured:
         return await _no(_not_configured(provider), request=request, facts=facts, walk=walk)
+    named = media_in(request.payload, decision.manifest, decision, strict=request.strict)
+    if isinstance(named, Refusal):
+        return await _no(named, request=request, facts=facts, walk=walk)
+    if named and not facts.fresh:
+        return FactsChanged()  # a remembered yes may have been taken back: nothing is fetched on its account
+    owner = MediaOwner(caller_id=request.credential.caller_id, subject_ref=request.subject_ref)
+    media = await resolve_media(
+        named, owner=owner, provider=provider, salt=facts.salt, room=walk.media, clock=walk.clock
+    )
     pseudonym = walk.digests.pseudonym(request.subject_ref, recipient=decision.recipient)
-    payload = minimise(request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict)
+    payload = minimise(
+        request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict, media=media
+    )
     if isinstance(payload, Refusal):
         return await _no(payload, request=request, facts=facts, walk=walk)
     dispatch = provider.draft(payload, manifest=decision.manifest, call=call)
+    if isinstance(dispatch, Refusal):
+        return await _no(dispatch, request=request, facts=facts, walk=walk)
     intent = Intent(
         id=walk.ids.new_id(),
         request=request,
@@ -158,14 +183,15 @@ async def _send(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | F
         return recorded
     started = walk.clock.monotonic()
     try:
-        answer = await provider.send(recorded, intent.dispatch)
+        answer, last = await _send_all(recorded, provider, walk)
     except Exception:
         # A fault of ours, not the provider's: nobody knows whether a byte has left.
         await walk.log.record_outcome(
             Outcome(transfer_id=intent.id, seq=1, state=OutcomeState.INDETERMINATE, completed_at=walk.clock.now())
         )
         raise
-    outcome = _outcome(recorded, answer, milliseconds=round((walk.clock.monotonic() - started) * 1000), walk=walk)
+    milliseconds = round((walk.clock.monotonic() - started) * 1000)
+    outcome = _outcome(recorded, answer, last=last, milliseconds=milliseconds, walk=walk)
     outputs = mint_outputs(answer, job=_owner(intent, answer, walk), walk=walk)
     answer = await _record(outcome, answer, intent=intent, outputs=outputs, walk=walk)
     return Forwarded(
@@ -174,6 +200,33 @@ async def _send(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | F
         payload=intent.dispatch.payload,
         capabilities={output.url: output.capability for output in outputs},
     )
+
+
+async def _send_all(recorded: RecordedIntent, provider: Provider, walk: Walk) -> tuple[Answer, Dispatch]:
+    """Send the requests of a transfer one by one, each after the first only if its intent still stands.
+
+    The answer is to the last of them, of which the dispatch tells what was to be sent.
+    """
+    last = recorded.intent.dispatch
+    step = await provider.send(recorded, last)
+    while isinstance(step, Dispatch):
+        last = step
+        affirmed = await _affirm(recorded, walk)
+        step = await provider.send(affirmed, last) if isinstance(affirmed, RecordedIntent) else affirmed
+    if isinstance(step, Unanswered) and step.state is OutcomeState.NOT_DELIVERED and last.uploaded:
+        step = replace(step, state=OutcomeState.DELIVERED)  # what was uploaded before is there
+    return step, last
+
+
+async def _affirm(recorded: RecordedIntent, walk: Walk) -> RecordedIntent | Unanswered:
+    """The intent once more, or the answer of a transfer that stops here. What was uploaded before is told by others."""
+    try:
+        affirmed = await walk.log.affirm(recorded)
+    except (LedgerUnavailable, Overloaded):
+        return Unanswered(state=OutcomeState.NOT_DELIVERED, problem=Reason.INTERNAL_ERROR)
+    if isinstance(affirmed, FactsChanged):
+        return Unanswered(state=OutcomeState.NOT_DELIVERED, problem=Reason.OVERLOADED, window_closed=True)
+    return affirmed
 
 
 async def _record(
@@ -193,7 +246,8 @@ async def _record(
     return answer
 
 
-def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, walk: Walk) -> Outcome:
+def _outcome(recorded: RecordedIntent, answer: Answer, *, last: Dispatch, milliseconds: int, walk: Walk) -> Outcome:
+    stopped_after = "upload" if _stopped(answer, last) else None
     match answer:
         case Answered():
             handed_over = answer.finished and answer.problem is None
@@ -207,6 +261,7 @@ def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, wal
                 provider_request_id=answer.provider_request_id,
                 bytes_received=answer.bytes_received,
                 result=ResultState.DELIVERED if handed_over else None,
+                stopped_after=stopped_after,
             )
         case Unanswered():
             return Outcome(
@@ -215,7 +270,19 @@ def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, wal
                 state=answer.state,
                 completed_at=walk.clock.now(),
                 duration_ms=milliseconds,
+                stopped_after=stopped_after,
             )
+
+
+def _stopped(answer: Answer, last: Dispatch) -> bool:
+    """Whether bytes of media may have left, and nothing of the request that names them can have."""
+    if last.waiting:
+        return _left(answer)
+    return bool(last.uploaded) and isinstance(answer, Unanswered) and answer.state is OutcomeState.DELIVERED
+
+
+def _left(answer: Answer) -> bool:
+    return isinstance(answer, Answered) or answer.state is not OutcomeState.NOT_DELIVERED
 
 
 def _owner(intent: Intent, answer: Answer, walk: Walk) -> Job:
@@ -258,3 +325,12 @@ def mint_outputs(answer: Answer, *, job: Job, walk: Walk) -> tuple[Output, ...]:
 
 def _window_closed(answer: Answer) -> bool:
     return isinstance(answer, Unanswered) and answer.window_closed
+
+
+async def drain(walk: Walk) -> None:
+    """Let sends under way come to their outcomes, for a while: who waits for ever is killed and records nothing."""
+    ends_at = walk.clock.monotonic() + DRAIN_SECONDS
+    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
+        await asyncio.wait(set(walk.sends), timeout=left)
+    if walk.sends:
+        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))

@@ -20,6 +20,7 @@ from tests.builders import NOW, SUBJECT, a_credential, a_recipient
 from tests.conformance.samples import disclosure, withdrawal
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeConsentLedger
+from tests.fakes.media import FakeHeldMedia
 
 SHOWN = disclosure()
 RULES = Rules(edition=1, disclosures=(SHOWN,))
@@ -165,12 +166,14 @@ async def test_after_a_no_the_answer_waits_for_what_may_still_leave(ledger: Fake
 
 
 async def test_a_withdrawal_waits_for_everything_it_takes_back(ledger: FakeConsentLedger) -> None:
-    await withdraw(withdrawal(SUBJECT), ledger=ledger)
-    await withdraw(withdrawal(SUBJECT, purposes=frozenset({Purpose.TRAINING})), ledger=ledger)
+    await withdraw(withdrawal(SUBJECT), ledger=ledger, held=FakeHeldMedia(FakeClock(NOW)))
+    await withdraw(
+        withdrawal(SUBJECT, purposes=frozenset({Purpose.TRAINING})), ledger=ledger, held=FakeHeldMedia(FakeClock(NOW))
+    )
     assert ledger.waited == [(SUBJECT, frozenset(Purpose)), (SUBJECT, frozenset({Purpose.TRAINING}))]
 
 
 async def test_a_withdrawal_is_never_refused_for_what_was_decided_before(ledger: FakeConsentLedger) -> None:
     for _ in range(2):
-        recorded = await withdraw(withdrawal(SUBJECT), ledger=ledger)
+        recorded = await withdraw(withdrawal(SUBJECT), ledger=ledger, held=FakeHeldMedia(FakeClock(NOW)))
         assert set(states(recorded).values()) == {ConsentState.WITHDRAWN}

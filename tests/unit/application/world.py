@@ -18,6 +18,7 @@ from tests.fakes.digests import FakeDigests
 from tests.fakes.facts import FakeFactsSource
 from tests.fakes.identifiers import FakeIdentifiers
 from tests.fakes.jobs import FakeJobs
+from tests.fakes.media import a_media_room
 from tests.fakes.provider import FakeProvider
 from tests.fakes.transfer_log import FakeTransferLog
 
@@ -36,12 +37,14 @@ class World:
         self.facts = FakeFactsSource(rules=lambda: self.rules, standings=self._standings)
         self.log = FakeTransferLog(facts=self.facts, clock=self.clock, jobs=self.jobs)
         self.provider = FakeProvider()
+        self.media = a_media_room(clock=self.clock, jobs=self.jobs)
         self.walk = Walk(
             facts=self.facts,
             log=self.log,
             digests=self.digests,
             clock=self.clock,
             ids=FakeIdentifiers(),
+            media=self.media,
             environment="test",
             output_ttl=OUTPUT_TTL,
         )

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 #: The revision this code was written for; the newest of `migrations/versions`.
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0004"
 
 #: The advisory lock that orders commits of intents (shared) and changes of the rules (exclusive).
 RULES_LOCK = 471_100_001
@@ -300,6 +300,35 @@ outputs = Table(
     Column("subject_ref", Uuid, nullable=False),
     Column("provider", Text, nullable=False),
     Column("url", Text, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT, nullable=False, index=True),
+)
+
+#: A subject's keys for what is held of them, wrapped; without its row nothing sealed under a key is ever read again.
+media_keys = Table(
+    "media_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("subject_ref", Uuid, nullable=False, index=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+)
+
+held_media = Table(
+    "held_media",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("caller_id", Uuid, nullable=False),
+    Column("subject_ref", Uuid, nullable=False, index=True),
+    Column("key_id", Uuid, ForeignKey("media_keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("store_name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("extension", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("digest_before", Text, nullable=False),
+    Column("removed", ARRAY(Text), nullable=False),
     Column("created_at", _MOMENT, nullable=False),
     Column("expires_at", _MOMENT, nullable=False, index=True),
 )

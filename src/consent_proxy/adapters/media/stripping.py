@@ -5,17 +5,17 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from consent_proxy.adapters.media.kinds import HEAD_BYTES, MediaFormat, sniff, unsupported_name
+from consent_proxy.adapters.media.archive import strip_archive
+from consent_proxy.adapters.media.kinds import HEAD_BYTES, ZIP, MediaFormat, sniff, unsupported_name
+from consent_proxy.adapters.media.moving import MOVING_STRIPPERS
 from consent_proxy.adapters.media.pieces import Piece, Strip
 from consent_proxy.adapters.media.stills import STILL_STRIPPERS
 from consent_proxy.adapters.media.tags import MediaRefused, TagGroup, not_clean
 
 __all__ = ["MediaRefused", "Stripped", "TagGroup", "strip_file"]
-
-#: A stripper for each format; what is not in here is refused.
-_STRIPPERS: Mapping[MediaFormat, Strip] = {**STILL_STRIPPERS}
 
 _BLOCK = 1 << 16
 
@@ -56,6 +56,14 @@ def strip_file(source: Path, target: Path) -> Stripped:
         bytes_before=source.stat().st_size,
         bytes_after=written,
     )
+
+
+#: A stripper for each format; what is not in here is refused. An archive's members go the same way.
+_STRIPPERS: Mapping[MediaFormat, Strip] = {
+    **STILL_STRIPPERS,
+    **MOVING_STRIPPERS,
+    ZIP: partial(strip_archive, strip_file),
+}
 
 
 def _known_format(source: Path) -> MediaFormat:

@@ -1,0 +1,68 @@
+"""The coded pictures in a HEIF file, unit by unit: what a decoder turns into pixels is kept, messages are not."""
+
+from consent_proxy.adapters.media.tags import not_clean
+
+#: Slices, parameter sets, and units that only mark a place. Behind them come filling, messages (SEI: encoders'
+#: settings, dates and whatever else one likes) and units for anyone's use.
+_HEVC_KEPT = range(38)
+_AV1_KEPT = frozenset({1, 3, 4, 6, 7})  # sequence header, frame headers, tiles, frame
+_AV1_REMOVED = frozenset({2, 5, 15})  # delimiter, metadata, padding
+_MOST_UNITS = 100_000
+
+
+def hevc_units(sample: memoryview, length_size: int) -> list[memoryview]:
+    """The units of a picture that are kept, with their lengths before them."""
+    kept: list[memoryview] = []
+    at = 0
+    while at < len(sample):
+        body = at + length_size
+        end = body + int.from_bytes(sample[at:body])
+        if end < body + 2 or end > len(sample) or len(kept) > _MOST_UNITS:
+            raise not_clean("a coded picture is not built as its format says")
+        if sample[body] >> 1 & 0x3F in _HEVC_KEPT:
+            kept.append(sample[at:end])
+        at = end
+    return kept
+
+
+def av1_units(sample: memoryview) -> list[memoryview]:
+    """The units of a picture that are kept; each says how long it is, but for the last."""
+    kept: list[memoryview] = []
+    at = 0
+    while at < len(sample):
+        head, body = sample[at], at + 1 + (sample[at] >> 2 & 1)
+        end = len(sample)
+        if head & 0x02:
+            size, body = _leb128(sample, body)
+            end = body + size
+        kind = head >> 3 & 0x0F
+        if head & 0x81 or end > len(sample) or len(kept) > _MOST_UNITS or kind not in _AV1_KEPT | _AV1_REMOVED:
+            raise not_clean("a coded picture is not built as its format says")
+        if kind in _AV1_KEPT:
+            kept.append(sample[at:end])
+        at = end
+    return kept
+
+
+def check_derivation(kind: bytes, body: bytes, *, inputs: int) -> None:
+    """Raise unless a picture made of ``inputs`` others says how, and no more."""
+    if kind == b"iden":
+        fits = not body and inputs == 1
+    elif len(body) < 8 or body[0] or body[1] > 1:  # noqa: PLR2004 - version, and whether sizes are long
+        fits = False
+    elif kind == b"grid":
+        fits = len(body) == 4 + 4 * (body[1] + 1) and (body[2] + 1) * (body[3] + 1) == inputs
+    else:
+        fits = kind == b"iovl" and len(body) == 2 + 8 + 4 * (body[1] + 1) * (inputs + 1)
+    if not fits:
+        raise not_clean("a picture that is made of others is not built as its format says")
+
+
+def _leb128(sample: memoryview, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    value = 0
+    for place, byte in enumerate(sample[at : at + 5]):
+        value |= (byte & 0x7F) << 7 * place
+        if not byte & 0x80:
+            return value, at + place + 1
+    raise not_clean("a coded picture is not built as its format says")

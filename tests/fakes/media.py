@@ -55,12 +55,12 @@ class FakeHeldMedia:
     """Fulfils ``HeldMedia``."""
 
     def __init__(self, clock: Clock, *, ttl: timedelta = timedelta(hours=24)) -> None:
-        self._clock, self._ttl = clock, ttl
+        self._clock, self.ttl = clock, ttl
         self._held: dict[UUID, HeldMedium] = {}
 
     async def keep(self, medium: CleanMedium, *, owner: MediaOwner) -> HeldMedium:
         now = self._clock.now()
-        held = HeldMedium(id=uuid4(), owner=owner, medium=medium, created_at=now, expires_at=now + self._ttl)
+        held = HeldMedium(id=uuid4(), owner=owner, medium=medium, created_at=now, expires_at=now + self.ttl)
         self._held[held.id] = held
         return held
 

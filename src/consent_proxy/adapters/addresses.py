@@ -1,15 +1,16 @@
 """Which machines may be asked for a file that a caller names: public ones, by the very address that was looked at."""
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 #: Addresses that carry an IPv4 address to somewhere else: NAT64, 6to4, Teredo. Nobody needs them to reach a file.
 _CARRIERS = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")))
-#: Public by its number, and a cloud's own machine all the same: Azure's agent, which hands out settings and secrets.
-_METADATA = frozenset({IPv4Address("168.63.129.16")})
+#: Public by their number, and a cloud's own machines all the same, which hand out settings and secrets: Azure's agent,
+#: and the protocol assignments (RFC 6890), where Oracle's is and of which older Pythons take some for public.
+_METADATA = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
 
 
 class NotPublic(OSError):
@@ -36,7 +37,9 @@ def is_public(address: str) -> bool:
             return is_public(str(parsed.ipv4_mapped))
         if parsed.is_site_local or any(parsed in network for network in _CARRIERS):
             return False
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved and parsed not in _METADATA
+    elif any(parsed in network for network in _METADATA):
+        return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
 class PublicResolver(AbstractResolver):

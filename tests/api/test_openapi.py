@@ -37,7 +37,7 @@ OPERATIONS = {
     *("falRun", "falSubmit", "falStatus", "falResult", "falCancel"),
     *("replicateCreatePrediction", "replicateCreateModelPrediction", "replicateCreateDeploymentPrediction"),
     *("replicateGetPrediction", "replicateCancelPrediction", "replicateGetModel", "replicateListVersions"),
-    "replicateGetVersion",
+    *("replicateGetVersion", "holdMedium", "dropMedium"),
 }
 WITHOUT_CREDENTIAL = {"getHealth", "getReadiness", "getCurrentDisclosure", "getReceiptKeys", "readFile", "headFile"}
 

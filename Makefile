@@ -16,10 +16,10 @@ IN_DATA_DIR := exec env CONSENT_PROXY_DATA_DIR="$${CONSENT_PROXY_DATA_DIR:-$$PWD
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo run test check fmt lint types openapi openapi-check migrate bench image lock clean
+.PHONY: help setup demo run test test-tools check fmt lint types openapi openapi-check migrate bench image lock clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.development ## install all that developing takes into .venv
 	@echo "Everything is in .venv."
@@ -32,6 +32,12 @@ run: .venv/.runtime ## serve on 127.0.0.1:8080 with its own Postgres, and a sand
 
 test: .venv/.development ## run every test (make test ARGS="-k withdrawn")
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-tools: ## install exiftool, which tests ask for a second opinion (as root on Debian; elsewhere they skip)
+	@command -v exiftool > /dev/null || [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null \
+		|| { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+		libimage-exiftool-perl; } > /dev/null || true
+	@command -v exiftool > /dev/null || echo 'exiftool is not here: tests that ask it are skipped.' >&2
 
 check: lint types openapi-check test ## all that CI holds: lint, types, the OpenAPI document, every test
 

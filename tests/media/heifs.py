@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from io import BytesIO
+from typing import Any
 
 import pillow_heif
 from PIL import Image
@@ -49,7 +50,7 @@ class Part:
     texts: bytes = b""
 
 
-def encoded(codec: Codec, picture: Image.Image, **options: object) -> bytes:
+def encoded(codec: Codec, picture: Image.Image, **options: Any) -> bytes:
     file = BytesIO()
     picture.save(file, codec.name, quality=70, **options)
     return file.getvalue()
@@ -238,5 +239,9 @@ def _made(codec: Codec) -> dict[str, Callable[[], bytes]]:
 
 
 #: Overlays are read by libheif only.
-HEICS = {**_made(HEVC), "overlay": partial(overlay, HEVC)}
+HEICS: dict[str, Callable[[], bytes]] = {
+    **_made(HEVC),
+    "overlay": partial(overlay, HEVC),
+    "neutral-brand": lambda: telephone(HEVC).replace(b"ftypheic", b"ftypmif1"),
+}
 AVIFS = _made(AV1)

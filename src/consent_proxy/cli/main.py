@@ -13,6 +13,7 @@ from consent_proxy.cli.doctor import doctor
 from consent_proxy.cli.exits import FINDING, UNAVAILABLE
 from consent_proxy.cli.keys import keys
 from consent_proxy.cli.log import log
+from consent_proxy.cli.media import media
 from consent_proxy.cli.migrate import migrate
 from consent_proxy.cli.models import models
 from consent_proxy.cli.openapi import openapi
@@ -40,6 +41,7 @@ for command in (
     disclosures,
     contracts,
     models,
+    media,
     transfers,
     log,
     openapi,

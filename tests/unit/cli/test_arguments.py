@@ -70,7 +70,7 @@ def test_wrong_usage_and_what_is_not_there_yet_end_with_2_and_start_nothing(
     [
         *("", "serve", "demo", "sandbox", "migrate", "keys create", "keys list", "keys revoke", "disclosures publish"),
         *("disclosures list", "disclosures show", "contracts put", "contracts list", "contracts end", "models list"),
-        *("models show", "transfers list", "transfers export", "log verify"),
+        *("models show", "media inspect", "media clean", "transfers list", "transfers export", "log verify"),
         *("openapi", "doctor"),
     ],
 )

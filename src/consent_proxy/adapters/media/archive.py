@@ -5,8 +5,8 @@ text that may leave. Both are called by one number, and keep what trainers read 
 ``_end``. They are stored, not packed, dated 1980, without extra fields or comments: the same archive, always.
 Removed: names, folders, dates, extra fields, comments, and the files that Windows and macOS leave behind.
 Refused: ZIP64, encryption, archives in archives, links, names that lead elsewhere or stand twice, gaps, overlaps and
-bytes around the archive, captions without a picture, anything else; more than 5000 members, a gigabyte unpacked, or a
-hundredfold of a member's size.
+bytes around the archive, captions without a picture, anything else; more than 2000 members, half a gigabyte
+unpacked, or twenty times a member's packed size.
 """
 
 import re
@@ -71,6 +71,9 @@ def strip_archive(strip_member: StripMember, path: Path, emit: Emit) -> frozense
             removed |= groups
             names.append(_neutral_name(member, extension, stems))
             writer.add(names[-1], Path(folder) / "clean")
+            # Not written over: some file systems flush what takes the place of another file.
+            (Path(folder) / "raw").unlink()
+            (Path(folder) / "clean").unlink()
         writer.finish()
         _check_names(kept, names)
         if [member.name for member in members] != names:

@@ -23,9 +23,8 @@ from consent_proxy.adapters.media.pieces import Emit
 from consent_proxy.adapters.media.spans import Part, Source, Span, hand_on, opened
 from consent_proxy.adapters.media.tags import TagGroup, not_clean
 
-#: A film's tables are held in memory; eight hours of sound need about half of it.
-_LONGEST_MOOV = 12 * 1024 * 1024
-_LONGEST_MOOF = 1024 * 1024
+#: A film's tables are held in memory, fragment by fragment; eight hours of sound need about half of it.
+_LONGEST_TABLES = 12 * 1024 * 1024
 _LONGEST_LOOK = 1024 * 1024
 _FOUR_BYTES = 1 << 32
 
@@ -80,8 +79,8 @@ def _read_layout(source: Source) -> _Layout:
         _sort(source, place, top, found)
     if len(found.moov) != 1:
         raise not_clean("the film is described twice, or not at all")
-    if found.moov[0].body.length > _LONGEST_MOOV:
-        raise not_clean(f"the film's description is longer than {_LONGEST_MOOV} bytes")
+    if sum(top.body.length for top in found.moov + found.fragments) > _LONGEST_TABLES:
+        raise not_clean(f"the film's description is longer than {_LONGEST_TABLES} bytes")
     return _Layout(
         brands=found.brands or box(b"ftyp", b"qt  ", bytes(4), b"qt  "),
         moov=found.moov[0],
@@ -140,8 +139,6 @@ def _whole_film(layout: _Layout, movie: Movie) -> tuple[list[Part], frozenset[Ta
 
 def _fragments(source: Source, layout: _Layout, movie: Movie) -> Iterator[tuple[list[Part], frozenset[TagGroup]]]:
     for place, top in enumerate(layout.fragments):
-        if top.body.length > _LONGEST_MOOF:
-            raise not_clean(f"a fragment's description is longer than {_LONGEST_MOOF} bytes")
         fragment = read_fragment(source.read(top.body.start, top.body.length), top.whole.start, movie)
         end = layout.fragments[place + 1].whole.start if place + 1 < len(layout.fragments) else source.size
         samples = [mdat for mdat in layout.samples if top.whole.end <= mdat.whole.start < end]

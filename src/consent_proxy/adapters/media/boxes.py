@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from consent_proxy.adapters.media.spans import Source, Span
 from consent_proxy.adapters.media.tags import not_clean
 
-_MOST_BOXES = 20_000
+#: Three hours of film in fragments of a second have about as many.
+_MOST_BOXES = 40_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,12 @@ _ORIENTATIONS = range(2, 9)
 _ORIENTATION, _EXIF, _GPS, _INTEROPERABILITY, _MAKER_NOTE = 0x0112, 0x8769, 0x8825, 0xA005, 0x927C
 _SHORT, _LONG = 3, 4
 _ENTRY = 12
-_MOST_ENTRIES = 1024  # of one directory; what lies beyond is not looked at, and goes like the rest
+# What lies beyond is not looked at, and goes like the rest.
+_MOST_DIRECTORIES, _MOST_ENTRIES, _MOST_BYTES = 16, 1024, 1 << 20
 
 _GROUPS: dict[int, TagGroup] = {
     **dict.fromkeys((0x0132, 0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0x9290, 0x9291, 0x9292), TagGroup.DATES),
-    **dict.fromkeys((0x010F, 0x0110, 0xA431, 0xA432, 0xA433, 0xA434, 0xA435, 0xC62F, 0xC614), TagGroup.CAMERA),
+    **dict.fromkeys((0x010F, 0x0110, 0xA431, 0xA432, 0xA433, 0xA434, 0xA435, 0xA420, 0xC62F, 0xC614), TagGroup.CAMERA),
     **dict.fromkeys(range(0x829A, 0x829E), TagGroup.CAMERA),  # exposure time and f-number
     **dict.fromkeys(range(0x8822, 0x8836), TagGroup.CAMERA),
     **dict.fromkeys((*range(0x9201, 0x9210), *range(0x9214, 0x9216), *range(0xA20B, 0xA40D)), TagGroup.CAMERA),
@@ -49,7 +50,7 @@ def reduce_exif(tiff: Piece) -> Exif:
     """Reduce a block, with or without its mark, to the orientation, without the mark; an upright picture needs none."""
     groups: set[TagGroup] = set()
     orientation = _UPRIGHT
-    for tag, value, is_first in _entries(bytes(tiff).removeprefix(EXIF_MARK)):
+    for tag, value, is_first in _entries(bytes(tiff[:_MOST_BYTES]).removeprefix(EXIF_MARK)):
         if tag == _ORIENTATION:
             orientation = value if is_first else orientation
         elif tag != _EXIF:
@@ -77,7 +78,7 @@ def _entries(tiff: bytes) -> Iterator[tuple[int, int, bool]]:
         return
     first: int = struct.unpack_from(order + "I", tiff, 4)[0]
     waiting, seen = [first], {0}
-    while waiting:
+    while waiting and len(seen) <= _MOST_DIRECTORIES:
         at = waiting.pop()
         if at in seen or at + 2 > len(tiff):
             continue

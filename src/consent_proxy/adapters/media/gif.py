@@ -9,7 +9,7 @@ _IMAGE, _EXTENSION, _END, _STRAY = 0x2C, 0x21, 0x3B, 0x00
 _CONTROL, _COMMENT, _PLAIN_TEXT, _APPLICATION = 0xF9, 0xFE, 0x01, 0xFF
 _ROUNDS = (b"\x0bNETSCAPE2.0\x03\x01", b"\x0bANIMEXTS1.0\x03\x01")
 _ROUNDS_END = 17
-_MOST_BLOCKS = 4_000_000
+_MOST_PARTS, _MOST_BLOCKS = 100_000, 2_000_000
 
 
 class _Gif:
@@ -27,15 +27,11 @@ class _Gif:
     def clean(self) -> Cleaned:
         screen = self._take(_SCREEN_END)
         self._keep(screen, self._colour_table(screen[10]))
-        while (kind := self._take(1)[0]) != _END:
-            if kind == _IMAGE:
-                self._image()
-            elif kind == _EXTENSION:
-                self._extension(self._take(1)[0])
-            elif kind != _STRAY:
-                raise not_clean("the GIF has a block that is not known")
-            else:
-                self.cleaned.removed.add(TagGroup.TRAILER)
+        for _ in range(_MOST_PARTS):
+            if not self._goes_on():
+                break
+        else:
+            raise not_clean("the GIF has more parts than any picture needs")
         if not self._frames:
             raise not_clean("the GIF holds no picture")
         if self._control is not None:
@@ -44,6 +40,19 @@ class _Gif:
         if rest := self._content[self._at :]:
             self.cleaned.removed.add(trailer_group(rest))
         return self.cleaned
+
+    def _goes_on(self) -> bool:
+        """Read a part; False when it was the end."""
+        kind = self._take(1)[0]
+        if kind == _IMAGE:
+            self._image()
+        elif kind == _EXTENSION:
+            self._extension(self._take(1)[0])
+        elif kind == _STRAY:
+            self.cleaned.removed.add(TagGroup.TRAILER)
+        elif kind != _END:
+            raise not_clean("the GIF has a block that is not known")
+        return kind != _END
 
     def _image(self) -> None:
         if self._control is not None:

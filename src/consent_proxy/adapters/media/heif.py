@@ -1,6 +1,7 @@
 """HEIC and AVIF: one picture with its tiles and its transparency is put into a new file, and all else stays behind."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +21,19 @@ _DERIVED = frozenset({b"grid", b"iovl", b"iden"})
 _REFERENCES = frozenset({b"dimg", b"auxl", b"prem"})
 _LONGEST_CONTENTS = 16 << 20
 _LONGEST_EXIF = 1 << 20
+_MOST_UNITS, _MOST_AREAS = 100_000, 64
 
 _BRANDS = frozenset(
     brand.encode()
     for brand in "mif1 mif2 miaf heic heix heim heis avif avio MA1A MA1B MiHE MiHA MiHB MiPr".split()  # noqa: SIM905
 )
-_BOXES = {b"mpvd": TagGroup.MOTION_CLIP, b"uuid": TagGroup.PROVENANCE, b"jumb": TagGroup.PROVENANCE}
-#: Boxes whose absence nobody would call a removal.
-_EMPTY = frozenset({b"free", b"skip"})
+_BOXES = {
+    b"mpvd": TagGroup.MOTION_CLIP,
+    b"uuid": TagGroup.PROVENANCE,
+    b"jumb": TagGroup.PROVENANCE,
+    b"free": TagGroup.TECHNICAL,
+    b"skip": TagGroup.TECHNICAL,
+}
 
 
 def _strip(source: Path, emit: Emit, *, codec: bytes) -> frozenset[TagGroup]:
@@ -49,14 +55,18 @@ class _Picture:
     def __init__(self, content: memoryview, boxes: list[FileBox], codec: bytes) -> None:
         self._content = content
         self._codec = codec
+        self._cleaned: dict[int, bytes | None] = {}  # properties by their index
+        self._units_left = _MOST_UNITS
         self.removed: set[TagGroup] = set()
         self._brands = _brands(content, boxes)
         self._contents = _read(content, boxes)
         self._pixels = [box.body for box in boxes if box.kind == b"mdat"]
+        if len(self._pixels) > _MOST_AREAS:
+            raise not_clean("the file has more places for pictures than any picture needs")
         self.removed |= {
             _BOXES.get(box.kind, TagGroup.UNKNOWN)
             for box in boxes
-            if box.kind not in {b"ftyp", b"meta", b"mdat"} and (box.kind not in _EMPTY or _says_something(content, box))
+            if box.kind not in {b"ftyp", b"meta", b"mdat"} and box.body.length
         }
 
     def pieces(self) -> Iterator[Piece]:
@@ -66,6 +76,8 @@ class _Picture:
         removed = [item for item in self._contents.items.values() if item.id not in needed]
         for item in kept:
             self._check_kind(item)
+        if sum(part.length for item in kept for part in item.extents) > len(self._content):
+            raise not_clean("the pictures say that they are larger than the file")
         _check_apart(kept, removed)
         self._name(removed)
         numbers = {item.id: number for number, item in enumerate(kept, start=1)}
@@ -95,7 +107,9 @@ class _Picture:
         """Each kept property, and whether it is essential."""
         for said in item.properties:
             kind, body = self._contents.properties[said.index - 1]
-            cleaned = clean_property(kind, body)
+            if said.index not in self._cleaned:
+                self._cleaned[said.index] = clean_property(kind, body)
+            cleaned = self._cleaned[said.index]
             if cleaned is not None:
                 yield kind, cleaned, said.is_essential
                 if cleaned != body:
@@ -115,11 +129,18 @@ class _Picture:
         if len(configs) != 1:
             raise not_clean("a coded picture has no decoder configuration, or more than one")
         units = hevc_units(sample, (configs[0][21] & 3) + 1) if item.kind == _HEVC else av1_units(sample)
-        if not units:
+        kept: list[Piece] = []
+        for unit, is_kept in units:
+            self._units_left -= 1
+            if self._units_left < 0:
+                raise not_clean("the pictures are cut into more units than any picture needs")
+            if is_kept:
+                kept.append(unit)
+            else:
+                self.removed.add(TagGroup.TECHNICAL)
+        if not kept:
             raise not_clean("a coded picture is empty")
-        if sum(map(len, units)) != len(sample):
-            self.removed.add(TagGroup.TECHNICAL)
-        return list(units)
+        return kept
 
     def _sample(self, item: Item) -> memoryview:
         if item.method == IN_TABLE:
@@ -168,8 +189,10 @@ class _Picture:
 def _brands(content: memoryview, boxes: list[FileBox]) -> bytes:
     """The file's kind, with the brands that we know; those of sequences go with their sequence."""
     kinds = [box.kind for box in boxes]
-    if kinds[:1] != [b"ftyp"] or kinds.count(b"ftyp") > 1 or b"moov" in kinds:
-        raise not_clean("the file holds a sequence of pictures, or does not begin with its kind")
+    if b"moov" in kinds:
+        raise not_clean("the file holds a sequence of pictures")
+    if kinds[0] != b"ftyp" or kinds.count(b"ftyp") > 1:
+        raise not_clean("the file says more than once what it is")
     span = boxes[0].body
     body = bytes(content[span.start : span.end])
     brands = [body[at : at + 4] for at in range(8, len(body) - 3, 4)]
@@ -189,24 +212,26 @@ def _needed(contents: Contents) -> set[int]:
     """The primary picture, all it is made of, and the transparency of any of them."""
     if contents.primary not in contents.items:
         raise not_clean("the file has no primary picture")
+    alphas = _alphas(contents)
     needed, waiting = set[int](), [contents.primary]
     while waiting:
         number = waiting.pop()
-        if number in needed:
-            continue
-        needed.add(number)
-        waiting += contents.items[number].references.get(b"dimg", [])
-        waiting += [item.id for item in _alphas(contents) if number in item.references.get(b"auxl", [])]
+        if number not in needed:
+            needed.add(number)
+            waiting += contents.items[number].references.get(b"dimg", [])
+            waiting += alphas[number]
     return needed
 
 
-def _alphas(contents: Contents) -> Iterable[Item]:
-    return (
-        item
-        for item in contents.items.values()
-        if b"auxl" in item.references
-        and any(auxiliary_name(*contents.properties[said.index - 1]) in ALPHA_NAMES for said in item.properties)
-    )
+def _alphas(contents: Contents) -> defaultdict[int, list[int]]:
+    """The transparencies of each item."""
+    names = [auxiliary_name(kind, body) for kind, body in contents.properties]
+    alphas = defaultdict[int, list[int]](list)
+    for item in contents.items.values():
+        if any(names[said.index - 1] in ALPHA_NAMES for said in item.properties):
+            for target in item.references.get(b"auxl", []):
+                alphas[target].append(item.id)
+    return alphas
 
 
 def _check_apart(kept: list[Item], removed: list[Item]) -> None:
@@ -224,7 +249,3 @@ def _check_apart(kept: list[Item], removed: list[Item]) -> None:
             if start < reach[not is_kept] and end > start:
                 raise not_clean("a picture shares bytes with something that is not kept")
             reach[is_kept] = max(reach[is_kept], end)
-
-
-def _says_something(content: memoryview, box: FileBox) -> bool:
-    return any(bytes(content[box.body.start : box.body.end]))

@@ -171,10 +171,12 @@ def _read_associations(body: bytes, items: dict[int, Item], *, most: int) -> Non
     essential = 0x80 << 8 * (size - 1)
     for _ in range(table.number(4)):
         item = items.get(table.number(id_size))
+        if item is None or item.properties:
+            raise table.unclear()
         for _ in range(table.number(1)):
             value = table.number(size)
             index = value & (essential - 1)
-            if item is None or index > most:
+            if index > most:
                 raise table.unclear()
             if index:
                 item.properties.append(Property(index=index, is_essential=bool(value & essential)))

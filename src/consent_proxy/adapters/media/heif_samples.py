@@ -1,33 +1,30 @@
 """The coded pictures in a HEIF file, unit by unit: what a decoder turns into pixels is kept, messages are not."""
 
+from collections.abc import Iterator
+
 from consent_proxy.adapters.media.tags import not_clean
 
-#: Slices, parameter sets, and units that only mark a place. Behind them come filling, messages (SEI: encoders'
-#: settings, dates and whatever else one likes) and units for anyone's use.
-_HEVC_KEPT = range(38)
+#: Slices, parameter sets, and units that only mark a place. The others are for later use, for anyone's, or hold filling
+#: or messages (SEI: encoders' settings, dates and whatever else one likes).
+_HEVC_KEPT = frozenset({*range(10), *range(16, 22), *range(32, 38)})
 _AV1_KEPT = frozenset({1, 3, 4, 6, 7})  # sequence header, frame headers, tiles, frame
 _AV1_REMOVED = frozenset({2, 5, 15})  # delimiter, metadata, padding
-_MOST_UNITS = 100_000
 
 
-def hevc_units(sample: memoryview, length_size: int) -> list[memoryview]:
-    """The units of a picture that are kept, with their lengths before them."""
-    kept: list[memoryview] = []
+def hevc_units(sample: memoryview, length_size: int) -> Iterator[tuple[memoryview, bool]]:
+    """Each unit of a picture with its length before it, and whether it is kept."""
     at = 0
     while at < len(sample):
         body = at + length_size
         end = body + int.from_bytes(sample[at:body])
-        if end < body + 2 or end > len(sample) or len(kept) > _MOST_UNITS:
+        if end < body + 2 or end > len(sample):
             raise not_clean("a coded picture is not built as its format says")
-        if sample[body] >> 1 & 0x3F in _HEVC_KEPT:
-            kept.append(sample[at:end])
+        yield sample[at:end], sample[body] >> 1 & 0x3F in _HEVC_KEPT
         at = end
-    return kept
 
 
-def av1_units(sample: memoryview) -> list[memoryview]:
-    """The units of a picture that are kept; each says how long it is, but for the last."""
-    kept: list[memoryview] = []
+def av1_units(sample: memoryview) -> Iterator[tuple[memoryview, bool]]:
+    """Each unit of a picture, and whether it is kept; each says how long it is, but for the last."""
     at = 0
     while at < len(sample):
         head, body = sample[at], at + 1 + (sample[at] >> 2 & 1)
@@ -36,12 +33,10 @@ def av1_units(sample: memoryview) -> list[memoryview]:
             size, body = _leb128(sample, body)
             end = body + size
         kind = head >> 3 & 0x0F
-        if head & 0x81 or end > len(sample) or len(kept) > _MOST_UNITS or kind not in _AV1_KEPT | _AV1_REMOVED:
+        if head & 0x81 or end > len(sample) or kind not in _AV1_KEPT | _AV1_REMOVED:
             raise not_clean("a coded picture is not built as its format says")
-        if kind in _AV1_KEPT:
-            kept.append(sample[at:end])
+        yield sample[at:end], kind in _AV1_KEPT
         at = end
-    return kept
 
 
 def check_derivation(kind: bytes, body: bytes, *, inputs: int) -> None:

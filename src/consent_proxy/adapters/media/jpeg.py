@@ -18,7 +18,10 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB})
 
 _ICC, _JFIF, _ADOBE = b"ICC_PROFILE\x00", b"JFIF\x00", b"Adobe"
 _LARGEST_ICC_PART = 65519
+#: A table says in one byte of what kind it is, and which of four.
+_TABLE_HEAD, _MOST_CODES = 0x13, 256
 _MOST_SEGMENTS = 10_000
+_MOST_TABLE_BYTES = 64 * 1024
 
 #: In a scan, 0xFF is followed by zero, a restart or another 0xFF; anything else is the next marker.
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -50,7 +53,7 @@ def clean_jpeg(content: memoryview) -> Cleaned:
     """Keep one picture, from its start to its certain end. Raises `MediaRefused` where a segment is not understood."""
     cleaned, header = Cleaned(), _Header()
     seen: set[int] = set()
-    end = len(content)
+    end, tables = len(content), 0
     for segment in _segments(content):
         end = segment.end
         if segment.marker in _APPLICATION:
@@ -59,6 +62,9 @@ def clean_jpeg(content: memoryview) -> Cleaned:
             cleaned.removed.add(TagGroup.COMMENT)
         elif segment.marker != _EOI:
             _check_segment(segment, seen)
+            tables += len(segment.body)
+            if tables > _MOST_TABLE_BYTES:
+                raise not_clean("the JPEG has more tables than any picture needs")
             cleaned.pieces.append(segment.whole)
     if _SOS not in seen:
         raise not_clean("the JPEG holds no picture")
@@ -170,6 +176,8 @@ def _is_scan(body: memoryview) -> bool:
 def _are_quantisation_tables(body: memoryview) -> bool:
     at = 0
     while at < len(body):
+        if body[at] & ~_TABLE_HEAD:
+            return False
         at += 129 if body[at] & 0xF0 else 65
     return at == len(body)
 
@@ -177,7 +185,10 @@ def _are_quantisation_tables(body: memoryview) -> bool:
 def _are_huffman_tables(body: memoryview) -> bool:
     at = 0
     while at < len(body):
-        at += 17 + sum(body[at + 1 : at + 17])
+        codes = sum(body[at + 1 : at + 17])
+        if body[at] & ~_TABLE_HEAD or codes > _MOST_CODES:
+            return False
+        at += 17 + codes
     return at == len(body)
 
 

@@ -83,8 +83,8 @@ _UNSUPPORTED: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb".{257}ustar", "tar"),
         (rb"MZ|\x7fELF|[\xcf\xce]\xfa\xed\xfe|\xca\xfe\xba\xbe|#!", "executable"),
         (rb".{4}ftyp", "ISO media of an unknown brand"),
-        (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.*?)?(?:<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", "SVG"),
-        (rb"(?:\xef\xbb\xbf)?\s*(?:<!DOCTYPE html|<html|<script)", "HTML"),
+        (rb"(?:\xef\xbb\xbf)?\s*<(?i:!DOCTYPE html|html|script)", "HTML"),
+        (rb"(?:\xef\xbb\xbf)?\s*<(?:svg[\s>]|[?!].*?<svg[\s>])", "SVG"),
     )
 )
 

@@ -21,11 +21,15 @@ from consent_proxy.adapters.media.pieces import Emit
 from consent_proxy.adapters.media.spans import Edit, Source, Span, edited, hand_on, opened
 from consent_proxy.adapters.media.tags import TagGroup, not_clean
 
-#: Three hours of video and sound have about 900,000 blocks, most of them in no group.
-_MOST_ELEMENTS = 1_000_000
+#: An hour and a half of video and sound has about as many blocks.
+_MOST_ELEMENTS = 500_000
+_MOST_EDITS = 50_000
 _LONGEST_NUMBER = 8
 _LONGEST_SETTINGS = 64 * 1024
 _VIDEO, _SOUND = 1, 2
+_KEPT = frozenset({_VIDEO, _SOUND})
+_ANYWHERE = frozenset({el.VOID, el.CRC})
+_MANY = frozenset({Rule.PARENT, Rule.NUMBERS, Rule.GOES})
 _ALPHA = 1
 _NO_LANGUAGE = b"und"
 
@@ -55,14 +59,18 @@ class _Walk:
             if not any(any(block) for block in self.source.blocks(body)):
                 return
             group = TagGroup.UNKNOWN
-        self.removed.add(group)
-        self.edits.append(emptied(element.whole))
+        self._edit(emptied(element.whole), group)
 
     def replace(self, element: Element, body: bytes, group: TagGroup) -> None:
         """Write another body of the same length."""
         if body != self.read(element):
-            self.removed.add(group)
-            self.edits.append(Edit(place=Span(start=element.body_start, length=len(body)), parts=(body,)))
+            self._edit(Edit(place=Span(start=element.body_start, length=len(body)), parts=(body,)), group)
+
+    def _edit(self, edit: Edit, group: TagGroup) -> None:
+        if len(self.edits) == _MOST_EDITS:
+            raise not_clean(f"more than {_MOST_EDITS} elements of the file would have to be emptied")
+        self.removed.add(group)
+        self.edits.append(edit)
 
 
 def strip_webm(path: Path, emit: Emit) -> frozenset[TagGroup]:
@@ -125,20 +133,24 @@ def _next(walk: _Walk, at: int, end: int) -> Element:
 def _children(walk: _Walk, parent: Element, end: int) -> int:
     """Walk what stands in ``parent`` up to ``end``, by the rules for it; returns where it ended."""
     rules = el.RULES[parent.id]
+    is_open = parent.length is None
     numbers: set[int] = set()
     at = parent.body_start
     while at < end:
         element = _next(walk, at, end)
-        if parent.length is None and element.id in el.TOP_LEVEL:
+        if is_open and element.id in el.TOP_LEVEL:
             return at
-        rule = Rule.GOES if element.id in {el.VOID, el.CRC} else rules.get(element.id)
-        if rule is None:
-            raise not_clean("an element is not known here, or stands where it may not")
-        if rule in {Rule.NUMBER, Rule.TEXT, Rule.SPECIAL}:
-            if element.id in numbers:
-                raise not_clean("an element stands twice where it may stand once")
-            numbers.add(element.id)
-        at = _end_of(element, element.start)
+        rule = Rule.GOES if element.id in _ANYWHERE else rules.get(element.id)
+        if rule is None or element.length is None:
+            raise not_clean("an element is not known here, stands where it may not, or does not say how long it is")
+        at = element.body_start + element.length
+        if rule is Rule.SAMPLES:
+            if _track_of(walk, element) not in _KEPT:
+                walk.empty(element, TagGroup.SIDE_TRACK)
+            continue
+        if rule not in _MANY and element.id in numbers:
+            raise not_clean("an element stands twice where it may stand once")
+        numbers.add(element.id)
         _apply(walk, rule, element)
     return at
 
@@ -153,8 +165,7 @@ def _apply(walk: _Walk, rule: Rule, element: Element) -> None:
         case Rule.TEXT:
             walk.replace(element, b" " * (element.length or 0), TagGroup.EDITING)
         case Rule.SAMPLES:
-            if _track_of(walk, element) not in {_VIDEO, _SOUND}:
-                walk.empty(element, TagGroup.SIDE_TRACK)
+            raise AssertionError("blocks are the walk's own business")
         case Rule.SPECIAL:
             _SPECIAL[element.id](walk, element)
         case Rule.GOES:
@@ -190,7 +201,7 @@ def _track(walk: _Walk, entry: Element, end: int) -> int:
     if number in walk.kinds or not 0 < number < 0x7F:  # noqa: PLR2004 - a block names its track in one byte
         raise not_clean("two tracks have the same number, or one has none")
     walk.kinds[number] = kind
-    if kind not in {_VIDEO, _SOUND}:
+    if kind not in _KEPT:
         walk.empty(entry, TagGroup.SIDE_TRACK)
         return end
     _check_settings(walk, kind, found)
@@ -272,7 +283,7 @@ def _group(walk: _Walk, group: Element, end: int) -> int:
     if el.BLOCK not in found:
         raise not_clean("a group of blocks holds none")
     kind = _track_of(walk, found[el.BLOCK])
-    if kind not in {_VIDEO, _SOUND}:
+    if kind not in _KEPT:
         walk.empty(group, TagGroup.SIDE_TRACK)
         return end
     if el.BLOCK_ADDITIONS in found and kind != _VIDEO:
@@ -290,7 +301,7 @@ def _addition(walk: _Walk, more: Element, end: int) -> int:
 
 def _cue(walk: _Walk, cue: Element, end: int) -> int:
     track = _found(walk, cue).get(el.CUE_TRACK)
-    if track is None or walk.kinds.get(walk.number(track)) not in {_VIDEO, _SOUND}:
+    if track is None or walk.kinds.get(walk.number(track)) not in _KEPT:
         walk.empty(cue)
         return end
     return _children(walk, cue, end)

@@ -1,8 +1,8 @@
 """The elements of WebM: which are kept and where they may stand, which go, and how each is told from the next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from consent_proxy.adapters.media.spans import Edit, Source, Span, Zeros
 from consent_proxy.adapters.media.tags import TagGroup, not_clean
@@ -19,6 +19,8 @@ BLOCK_GROUP, BLOCK, SIMPLE_BLOCK = 0xA0, 0xA1, 0xA3
 BLOCK_ADDITIONS, BLOCK_MORE, BLOCK_ADD_ID, BLOCK_ADDITIONAL = 0x75A1, 0xA6, 0xEE, 0xA5
 CUE_POINT, CUE_POSITIONS, CUE_TRACK = 0xBB, 0xB7, 0xF7
 DOC_TYPE = 0x4282
+#: In bytes (RFC 8794, 5 and 6).
+_LONGEST_ID, _LONGEST_SIZE = 4, 8
 TOP_LEVEL = frozenset({SEEK_HEAD, INFO, TRACKS, CLUSTER, CUES, CHAPTERS, ATTACHMENTS, TAGS})
 
 
@@ -110,9 +112,11 @@ GROUPS: Mapping[int, TagGroup] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
-    """``length`` is None where the element does not say it; ``start`` is its first byte."""
+class Element(NamedTuple):
+    """``length`` is None where the element does not say it; ``start`` is its first byte.
+
+    A tuple, because a film has hundreds of thousands of them and a tuple is made in a third of the time.
+    """
 
     id: int
     start: int
@@ -132,19 +136,20 @@ def read_element(source: Source, at: int, end: int) -> Element:
     """The element that begins at ``at``, inside of what ends at ``end``."""
     head = source.read(at, min(12, end - at))
     id_length = 9 - head[0].bit_length() if head else 9
-    if id_length > 4 or len(head) <= id_length:  # noqa: PLR2004 - RFC 8794, 5
+    if id_length > _LONGEST_ID or len(head) <= id_length:
         raise not_clean("bytes stand between the elements")
     size_length = 9 - head[id_length].bit_length()
-    if size_length > 8 or len(head) < id_length + size_length:  # noqa: PLR2004 - RFC 8794, 6
+    body = id_length + size_length
+    if size_length > _LONGEST_SIZE or len(head) < body:
         raise not_clean("an element does not say how long it is")
-    coded = int.from_bytes(head[id_length : id_length + size_length], "big")
-    length: int | None = coded & (1 << 7 * size_length) - 1
-    body = at + id_length + size_length
-    if length == (1 << 7 * size_length) - 1:
-        length = None
-    elif body + (length or 0) > end:
+    unknown = (1 << 7 * size_length) - 1
+    length = int.from_bytes(head[id_length:body], "big") & unknown
+    body += at
+    if length == unknown:
+        return Element(int.from_bytes(head[:id_length], "big"), at, body, None)
+    if body + length > end:
         raise not_clean("an element is longer than the one it stands in")
-    return Element(id=int.from_bytes(head[:id_length], "big"), start=at, body_start=body, length=length)
+    return Element(int.from_bytes(head[:id_length], "big"), at, body, length)
 
 
 def emptied(place: Span) -> Edit:

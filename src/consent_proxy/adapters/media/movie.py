@@ -13,6 +13,7 @@ from consent_proxy.adapters.media.tags import TagGroup, not_clean
 KEPT_HANDLERS = frozenset({b"vide", b"soun"})
 _NO_LANGUAGE = 0x55C4
 _MATRIX = 36
+_MOST_TRACKS = 100
 _ENABLED = 1
 
 #: Boxes that only describe, and go wherever they stand.
@@ -90,6 +91,8 @@ class Movie:
 def read_movie(moov: bytes) -> Movie:
     removed: set[TagGroup] = set()
     found = _sorted_out(moov, _IN_MOOV, removed)
+    if sum(kind == b"trak" for kind, _ in found) > _MOST_TRACKS:
+        raise not_clean(f"the film has more than {_MOST_TRACKS} tracks")
     tracks = tuple(_read_track(body, removed) for kind, body in found if kind == b"trak")
     kept = [track.id for track in tracks if track.is_kept]
     if not kept or 0 in kept or len({track.id for track in tracks}) != len(tracks):

@@ -24,6 +24,9 @@ _BIT_RATES = {
 #: By version: 2.5, reserved, 2, 1.
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _MOST_TAGS = 64
+_LONGEST_PADDING = 64 * 1024
+#: Seven hours of frames.
+_MOST_FRAMES = 1_000_000
 _LONGEST_LOOK = 256 * 1024
 
 _XING_PARTS = ((1, 4), (2, 4), (4, 100), (8, 4))
@@ -63,7 +66,9 @@ def _check_frames(source: Source, start: int, end: int) -> None:
     mono = kind[3] >> 6 == _MONO
     lengths: dict[bytes, int] = {}
     read = source.read
-    while at < end:
+    for _ in range(_MOST_FRAMES):
+        if at >= end:
+            break
         if end - at < 4:  # noqa: PLR2004 - a frame's header
             raise not_clean("bytes stand between the frames, or behind the last one")
         head = read(at, 4)
@@ -73,6 +78,8 @@ def _check_frames(source: Source, start: int, end: int) -> None:
             if head[1] & 0xFE != kind[1] & 0xFE or (head[2] ^ kind[2]) & 0x0C or (head[3] >> 6 == _MONO) != mono:
                 raise not_clean("frames of different kinds stand in one file")
         at += length
+    if at < end:
+        raise not_clean(f"the sound has more than {_MOST_FRAMES} frames")
     if at != end:
         raise not_clean("the last frame is cut off, or bytes stand behind it")
 
@@ -132,8 +139,8 @@ def _past_front_tags(source: Source, removed: set[TagGroup]) -> int:
     else:
         raise not_clean(f"more than {_MOST_TAGS} tags stand before the sound")
     if at:
-        while at < source.size and source.read(at, 1) == b"\x00":
-            at += 1
+        rest = source.read(at, min(_LONGEST_PADDING, source.size - at))
+        at += len(rest) - len(rest.lstrip(b"\x00"))
     return at
 
 

@@ -28,7 +28,7 @@ _KEPT: Mapping[bytes, Callable[[int], bool]] = {
     b"PLTE": _exactly(*range(3, 769, 3)),
     b"IDAT": lambda _: True,
     b"IEND": _exactly(0),
-    b"tRNS": lambda length: 1 <= length <= 256,  # noqa: PLR2004 - one for each colour of a palette
+    b"tRNS": lambda _: True,  # that depends on the picture
     b"gAMA": _exactly(4),
     b"cHRM": _exactly(32),
     b"sRGB": _exactly(1),
@@ -46,6 +46,8 @@ _KEPT: Mapping[bytes, Callable[[int], bool]] = {
 }
 #: What may stand in a picture more than once.
 _REPEATED = frozenset({b"IDAT", b"fcTL", b"fdAT"})
+#: What may stand behind the first pixels.
+_LATE = frozenset({b"IDAT", b"fcTL", b"fdAT", b"IEND"})
 
 _GROUPS: Mapping[bytes, TagGroup] = {
     b"tEXt": TagGroup.COMMENT,
@@ -84,7 +86,7 @@ class _Picture:
 
     def takes_transparency(self, length: int) -> bool:
         """Whether so many bytes say what is transparent: one shade, one colour, or a value for each of a palette's."""
-        return length == {0: 2, 2: 6}.get(self.colour_type, length)
+        return length in {0: (2,), 2: (6,), 3: range(1, 257)}.get(self.colour_type, ())
 
 
 def clean_png(content: memoryview) -> Cleaned:
@@ -139,6 +141,8 @@ def _check(chunk: _Chunk, picture: _Picture) -> None:
         raise not_clean("the PNG does not begin with its header, or has two")
     if kind in seen and (kind not in _REPEATED or (kind == b"IDAT" and picture.last != b"IDAT")):
         raise not_clean("the PNG has two chunks of a kind of which there can be one")
+    if b"IDAT" in seen and kind not in _LATE:
+        raise not_clean("the PNG has a chunk behind its pixels that has to stand before them")
     if kind in _ANIMATION:
         _count_frame(chunk, picture)
     if kind == b"IHDR":
@@ -174,6 +178,8 @@ def _neutralise_profile(chunk: _Chunk, picture: _Picture, cleaned: Cleaned) -> N
     if chunk.kind in picture.seen or picture.seen & {b"PLTE", b"IDAT"}:
         cleaned.removed.add(TagGroup.TECHNICAL)
         return
+    if len(chunk.body) > MOST_PROFILE_BYTES:
+        raise not_clean("the colour profile is too large")
     picture.seen.add(chunk.kind)
     name, _, compressed = bytes(chunk.body).partition(b"\x00")
     inflated = _inflated(compressed[1:]) if compressed[:1] == b"\x00" and len(name) < 80 else None  # noqa: PLR2004

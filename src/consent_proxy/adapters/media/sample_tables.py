@@ -16,6 +16,8 @@ from consent_proxy.adapters.media.tags import TagGroup, not_clean
 _NOT_NEEDED = frozenset(
     {b"sdtp", b"stdp", b"padb", b"subs", b"udta", b"uuid", b"free", b"skip", b"stsh", b"sbgp", b"sgpd"}
 )
+#: A day and a half of film, with two chunks a second.
+_MOST_CHUNKS = 250_000
 _ENCRYPTION = frozenset({b"senc", b"saiz", b"saio"})
 #: Groups of samples that decoders roll in with, and the bytes that describe one.
 _ROLLING_GROUPS = {b"roll": 2, b"prol": 2, b"rap ": 1}
@@ -94,6 +96,8 @@ def _chunks(tables: Mapping[bytes, bytes]) -> tuple[int, tuple[Span, ...]]:
     places = Cursor(_needed(tables, b"co64" if wide else b"stco"), "a track's table of places")
     if places.number(4) or places.number(4) * (8 if wide else 4) != places.left or (wide and b"stco" in tables):
         raise places.unclear()
+    if places.left > _MOST_CHUNKS * (8 if wide else 4):
+        raise not_clean(f"a track has more than {_MOST_CHUNKS} chunks")
     starts = _numbers(places.rest(), "Q" if wide else "I")
     ends = [0, *accumulate(_samples_by_chunk(_needed(tables, b"stsc"), len(starts)))]
     if ends[-1] != count:
@@ -101,21 +105,21 @@ def _chunks(tables: Mapping[bytes, bytes]) -> tuple[int, tuple[Span, ...]]:
     if isinstance(sizes, int):
         lengths = [(after - before) * sizes for before, after in pairwise(ends)]
     else:
-        total = [0, *accumulate(sizes)]
+        total = array("Q", accumulate(sizes, initial=0))
         lengths = [total[after] - total[before] for before, after in pairwise(ends)]
     return count, tuple(Span(start=start, length=length) for start, length in zip(starts, lengths, strict=True))
 
 
-def _sizes(tables: Mapping[bytes, bytes]) -> tuple[int, int | list[int]]:
+def _sizes(tables: Mapping[bytes, bytes]) -> "tuple[int, int | array[int]]":
     """How many samples there are, and their one size or each one's."""
     compact = b"stz2" in tables
     table = Cursor(_needed(tables, b"stz2" if compact else b"stsz"), "a track's table of sizes")
     same, count = (table.number(4), table.number(4), table.number(4))[1:]
     if compact and b"stsz" not in tables and same in {8, 16} and table.left == count * same // 8:
-        return count, list(_numbers(table.rest(), "B" if same == 8 else "H"))  # noqa: PLR2004 - bits
+        return count, _numbers(table.rest(), "B" if same == 8 else "H")  # noqa: PLR2004 - bits
     if compact or table.left != (0 if same else 4 * count):
         raise table.unclear()
-    return count, same or list(_numbers(table.rest()))
+    return count, same or _numbers(table.rest())
 
 
 def _samples_by_chunk(stsc: bytes, chunks: int) -> list[int]:

@@ -32,9 +32,12 @@ class MediaRefused(Exception):
     """This file is not passed on. ``detail`` says why in our own words and never quotes the file's content."""
 
     def __init__(self, reason: Literal["media-type-unsupported", "media-not-clean"], detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)  # both, so that it can be handed from one process to another
         self.reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 def not_clean(detail: str) -> MediaRefused:

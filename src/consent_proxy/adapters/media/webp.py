@@ -10,7 +10,7 @@ from consent_proxy.adapters.media.pieces import Cleaned, Piece
 from consent_proxy.adapters.media.tags import TagGroup, not_clean
 from consent_proxy.adapters.media.trailers import trailer_group
 
-_MOST_CHUNKS = 100_000
+_MOST_CHUNKS, _MOST_IN_FRAME = 100_000, 16
 _HEADER = 8
 _ICC, _ALPHA, _EXIF, _ANIMATED = 0x20, 0x10, 0x08, 0x02
 _FRAME_HEADER = 16
@@ -41,7 +41,7 @@ def clean_webp(content: memoryview) -> Cleaned:
     if end > len(content) or end < 20:  # noqa: PLR2004 - two headers
         raise not_clean("the WebP ends early")
     cleaned, parts = Cleaned(), _Parts()
-    for index, chunk in enumerate(_chunks(content[12:end])):
+    for index, chunk in enumerate(_chunks(content[12:end], most=_MOST_CHUNKS)):
         _take(chunk, parts, cleaned, is_first=index == 0)
     if not parts.has_picture:
         raise not_clean("the WebP holds no picture")
@@ -52,9 +52,9 @@ def clean_webp(content: memoryview) -> Cleaned:
     return cleaned
 
 
-def _chunks(content: memoryview) -> Iterator[_Chunk]:
+def _chunks(content: memoryview, *, most: int) -> Iterator[_Chunk]:
     at = 0
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(most):
         if at == len(content):
             return
         if at + _HEADER > len(content):
@@ -108,7 +108,7 @@ def _take_frame(body: memoryview, parts: _Parts, cleaned: Cleaned) -> None:
     if len(body) < _FRAME_HEADER:
         raise not_clean("a frame of the WebP cannot be read")
     frame = _Parts()
-    for chunk in _chunks(body[_FRAME_HEADER:]):
+    for chunk in _chunks(body[_FRAME_HEADER:], most=_MOST_IN_FRAME):
         if chunk.kind in _PICTURES or chunk.kind == b"ALPH":
             _take_picture(chunk, frame)
         else:

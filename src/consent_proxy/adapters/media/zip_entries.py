@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from consent_proxy.adapters.media.spans import Source, Span
 from consent_proxy.adapters.media.tags import not_clean
 
-MOST_MEMBERS = 5000
+MOST_MEMBERS = 2000
 #: What all members together may unpack to, and how many times its packed size one may.
-MOST_UNPACKED = 1 << 30
-MOST_RATIO = 100
+MOST_UNPACKED = 512 * 1024 * 1024
+MOST_RATIO = 20
 #: The first day that an archive can name.
 DATE_1980 = 0x21
 _FREE_RATIO_BYTES = 1 << 20

@@ -1,0 +1,57 @@
+"""What stripping a large film, sound or archive costs: little time, and no memory that grows with the file."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from consent_proxy.adapters.media.stripping import strip_file
+from tests.media.demuxing import film_samples
+from tests.media.films import Layout, Reel, aac_entry, avc_entry, film
+from tests.media.sounds import chunk, coding, riff
+
+MEGABYTE = 1024 * 1024
+LARGE = 64 * MEGABYTE
+
+#: Strips one file in a process of its own, and prints by how much that made the process grow at its largest.
+GROWTH = """
+import resource, sys
+from pathlib import Path
+from consent_proxy.adapters.media.stripping import strip_file
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+strip_file(Path(sys.argv[1]), Path(sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def long_film(megabytes: int) -> bytes:
+    """A minute of video in 1,800 samples, and of sound in 2,600."""
+    picture = bytes(range(256)) * (megabytes * MEGABYTE // 256 // 1800)
+    video = Reel(handler=b"vide", entry=avc_entry(), samples=(picture,) * 1800)
+    sound = Reel(handler=b"soun", entry=aac_entry(), samples=(bytes(range(200)),) * 2600)
+    return film(video, sound, layout=Layout(loose=b""))
+
+
+def test_a_film_of_fifty_megabytes_takes_less_than_two_hundred_milliseconds(tmp_path: Path) -> None:
+    content = long_film(50)
+    (tmp_path / "in").write_bytes(content)
+    taken = []
+    for _ in range(3):
+        start = time.thread_time()
+        strip_file(tmp_path / "in", tmp_path / "out")
+        taken.append(time.thread_time() - start)
+    assert min(taken) < 0.2
+    assert film_samples((tmp_path / "out").read_bytes()) == film_samples(content)
+
+
+@pytest.mark.parametrize("name", ["film", "sound"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
+    content = long_film(LARGE // MEGABYTE) if name == "film" else riff(coding(), chunk(b"data", bytes(LARGE)))
+    (tmp_path / "in").write_bytes(content)
+    command = [sys.executable, "-c", GROWTH, str(tmp_path / "in"), str(tmp_path / "out")]
+    grown = int(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    (tmp_path / "in").unlink()
+    (tmp_path / "out").unlink()
+    assert grown * (1 if sys.platform == "darwin" else 1024) < LARGE // 4

@@ -211,7 +211,6 @@ def test_boxes_in_boxes_in_boxes_are_refused_at_once(tmp_path: Path) -> None:
 
 def test_a_film_larger_than_four_gigabytes_gets_wide_places(tmp_path: Path) -> None:
     """The file is mostly a hole, so that neither the disk nor the test notices; only its plan is looked at."""
-
     size = 5 << 30
     reel = Reel(handler=b"vide", entry=video().entry, samples=(bytes(1),) * 2)
     content = film(reel, layout=Layout(is_moov_first=True, is_wide=True, loose=b""))

@@ -143,7 +143,7 @@ TEXTS: Mapping[Reason, tuple[str, str, str]] = {
     ),
     Reason.MEDIA_TYPE_UNSUPPORTED: (
         "The body is not of a type that is taken here.",
-        "Content-Type is not application/json; or a file's own bytes say that it is of a type that is not cleaned here.",
+        "Content-Type is not application/json; or a file is, by its own bytes, of a type that is not cleaned here.",
         "Send JSON, and say so; save a file in a format that is taken, such as JPEG, PNG, MP4, WAV or ZIP.",
     ),
     Reason.FIELD_NOT_PERMITTED: (

@@ -95,13 +95,14 @@ async def _file_part(request: WireRequest) -> _Part | None:
         form = await MultiPartParser(Headers(raw=_raw(request)), whole()).parse()
     except (MultiPartException, KeyError):
         return None
-    file = form.get("content")
-    if not isinstance(file, UploadFile):
-        return None
-    content_type = file.content_type or "application/octet-stream"
-    part = _Part(name=file.filename or "", content_type=content_type, content=await file.read())
-    await form.close()
-    return part
+    try:
+        file = form.get("content")
+        if not isinstance(file, UploadFile):
+            return None
+        content_type = file.content_type or "application/octet-stream"
+        return _Part(name=file.filename or "", content_type=content_type, content=await file.read())
+    finally:
+        await form.close()
 
 
 def _raw(request: WireRequest) -> list[tuple[bytes, bytes]]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from consent_proxy.adapters.http import Outbound, OutboundTransport
-from consent_proxy.adapters.providers import fal, replicate
+from consent_proxy.adapters.providers import fal, fal_uploads, replicate
 from consent_proxy.application.ports.media import MediaUnreadable
 from consent_proxy.application.ports.providers import Provider
 from consent_proxy.domain.categories import DataCategory
@@ -118,6 +118,33 @@ async def test_fal_asks_for_a_place_puts_the_bytes_and_names_the_address(sandbox
         "image_url": steps[-1].uploaded[0].url,
         "more": ["data:image/jpeg;base64,c21hbGw="],
     }
+    assert sandbox.wire.violations == []
+
+
+async def test_fal_takes_what_is_larger_in_parts_each_a_request_of_its_own(
+    sandbox: Sandbox, outbound: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fal_uploads, "SINGLE_BYTES", 500_000)
+    monkeypatch.setattr(fal_uploads, "PART_BYTES", 256_000)
+    content = bytes(range(250)) * 2_400
+    answer, steps = await send_all(a_fal(outbound, sandbox), large(content))
+    assert isinstance(answer, Answered)
+    assert answer.problem is None
+    assert [step.waiting[0].parts if step.waiting else None for step in steps] == [
+        (),
+        (),
+        ('"part-1"',),
+        ('"part-1"', '"part-2"'),
+        ('"part-1"', '"part-2"', '"part-3"'),
+        None,
+    ]
+    sent = sandbox.wire.requests()
+    assert sent[0].path == "/storage/upload/initiate-multipart"
+    assert [len(part.body) for part in sent[1:4]] == [256_000, 256_000, 88_000]
+    assert (sent[4].method, sent[4].path) == ("POST", f"{sent[1].path.removesuffix('/1')}/complete")
+    url = str(steps[-1].uploaded[0].url)
+    assert b"".join(part.body for part in sent[1:4]) == content
+    assert sent[5].json()["image_url"] == url
     assert sandbox.wire.violations == []
 
 

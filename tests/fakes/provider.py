@@ -15,7 +15,8 @@ class FakeProvider:
 
     ``answers`` are given in order, the last of them again and again; ``during`` runs while a send is under way.
     ``files`` are the results that can be opened, by URL. Media of more than ``inline`` bytes are uploaded first,
-    each in one request, as long as there are ``uploads`` left; then an upload is answered as a run is.
+    each in one request after so many ``parts``, as long as there are ``uploads`` left; then an upload is answered as a
+    run is.
     """
 
     def __init__(self, *answers: Answer, name: str = "fal", configured: bool = True) -> None:
@@ -25,7 +26,7 @@ class FakeProvider:
         self.during: Callable[[RecordedIntent], Awaitable[None]] | None = None
         self.sent: list[tuple[RecordedIntent, Dispatch]] = []
         self.asked: list[tuple[str, Job]] = []
-        self.inline, self.uploads = 1_000, 100
+        self.inline, self.uploads, self.parts = 1_000, 100, 0
         self.files: dict[str, bytes] = {}
         self.ranges: list[str | None] = []
 
@@ -48,6 +49,9 @@ class FakeProvider:
         self.sent.append((recorded, dispatch))
         if self.during is not None:
             await self.during(recorded)
+        if dispatch.waiting and len(dispatch.waiting[0].parts) < self.parts:
+            upload = replace(dispatch.waiting[0], parts=(*dispatch.waiting[0].parts, "part"))
+            return replace(dispatch, waiting=(upload, *dispatch.waiting[1:]))
         if dispatch.waiting and self.uploads:
             self.uploads -= 1
             upload = replace(dispatch.waiting[0], url=f"https://storage.test/{dispatch.waiting[0].name}")

@@ -39,7 +39,7 @@ _FAULTS = {
     Reason.PROVIDER_TIMEOUT: "the provider did not answer in time",
     Reason.PROVIDER_REFUSED: "the provider does not take this request now; the transfer's record has the status",
     Reason.PROVIDER_REPLY_UNUSABLE: "the provider's reply was lost or cannot be used",
-    Reason.INTERNAL_ERROR: "what became of this request could not be recorded",
+    Reason.INTERNAL_ERROR: "this request was stopped half-way, or what became of it could not be recorded",
     Reason.OVERLOADED: "the rules or this person's standing kept changing: try again",
 }
 _SENT = {OutcomeState.NOT_DELIVERED: "no", OutcomeState.DELIVERED: "yes"}

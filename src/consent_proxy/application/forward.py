@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -78,25 +78,35 @@ async def forward(
     A no that rests on remembered facts is read again first; an intent that no longer stands, or whose send window
     closed, walks again with fresh facts. Raises ``LedgerUnavailable`` and ``Overloaded``, both with nothing begun.
     """
-    first: Forwarded | None = None
+    before: list[Forwarded] = []
     for attempt in range(MAX_WALKS):
-        step = await _walk_once(
-            request,
-            provider=provider,
-            call=call,
-            walk=walk,
-            fresh=attempt > 0,
-            first_transfer_id=first.transfer_id if first is not None else None,
-        )
+        try:
+            step = await _walk_once(
+                request,
+                provider=provider,
+                call=call,
+                walk=walk,
+                fresh=attempt > 0,
+                first_transfer_id=before[0].transfer_id if before else None,
+            )
+        except (LedgerUnavailable, Overloaded):
+            if (told := _half_sent(before)) is None:
+                raise
+            return told
         if isinstance(step, Refused):
-            return replace(step, sent=first is not None and _left(first.answer))
+            return replace(step, sent=_half_sent(before) is not None)
         if isinstance(step, Forwarded) and not _window_closed(step.answer):
             return step
         if isinstance(step, Forwarded):
-            first = first or step
-    if first is not None:
-        return first
+            before.append(step)
+    if before:
+        return _half_sent(before) or before[0]
     raise Overloaded("the rules or this person's standing kept changing: try again")
+
+
+def _half_sent(before: Sequence[Forwarded]) -> Forwarded | None:
+    """Of walks that came to no end the first of which something left: nobody may be told that nothing was begun."""
+    return next((step for step in before if _left(step.answer)), None)
 
 
 async def _walk_once(
@@ -213,8 +223,10 @@ async def _send_all(recorded: RecordedIntent, provider: Provider, walk: Walk) ->
         last = step
         affirmed = await _affirm(recorded, walk)
         step = await provider.send(affirmed, last) if isinstance(affirmed, RecordedIntent) else affirmed
-    if isinstance(step, Unanswered) and step.state is OutcomeState.NOT_DELIVERED and last.uploaded:
-        step = replace(step, state=OutcomeState.DELIVERED)  # what was uploaded before is there
+    if isinstance(step, Unanswered) and step.state is OutcomeState.NOT_DELIVERED and last.has_left:
+        # What was uploaded before is there, and no caller is to send it again by itself.
+        problem = Reason.INTERNAL_ERROR if step.problem is Reason.OVERLOADED else step.problem
+        step = replace(step, state=OutcomeState.DELIVERED, problem=problem)
     return step, last
 
 

@@ -3,6 +3,7 @@
 Called after a positive decision only: nothing of a subject's is looked up or fetched before.
 """
 
+import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -11,13 +12,14 @@ from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.media import MediaTooLarge, MediaUnreadable
 from consent_proxy.application.ports.platform import Clock
 from consent_proxy.application.ports.providers import OutputUnavailable, Provider
-from consent_proxy.domain.media import CleanMedium, FoundMedia, MediaFault, MediaOwner, WholeContent
+from consent_proxy.application.relay import let_go
+from consent_proxy.domain.media import AT_HAND_BYTES, CleanMedium, FoundMedia, MediaFault, MediaOwner, WholeContent
 from consent_proxy.domain.media_names import AddressName, HeldName, OutputName, WrittenOut, read_media_name
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Output
 
-#: A held medium of up to so many bytes is read before the decision about its sending is recorded.
-AT_HAND_BYTES = 8_000_000
+#: How long an earlier result may take to be read again, in seconds.
+READ_AGAIN_WITHIN = 120.0
 
 NOT_A_NAME = MediaFault(
     reason=Reason.MEDIA_SOURCE_NOT_ALLOWED,
@@ -116,9 +118,16 @@ class _Finding:
         return await self._clean(self._read_output(output))
 
     async def _read_output(self, output: Output) -> AsyncIterator[bytes]:
-        opened = await self._provider.open_output(output.url, headers={})
-        async for chunk in opened.chunks:
-            yield chunk
+        try:
+            async with asyncio.timeout(READ_AGAIN_WITHIN):
+                opened = await self._provider.open_output(output.url, headers={})
+                try:
+                    async for chunk in opened.chunks:
+                        yield chunk
+                finally:
+                    await let_go(opened.chunks)
+        except TimeoutError:
+            raise MediaUnreadable("an earlier result came too slowly") from None
 
     async def _clean(self, pieces: AsyncIterator[bytes]) -> CleanMedium | MediaFault | None:
         if not self._look_in:

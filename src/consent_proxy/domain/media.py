@@ -10,6 +10,9 @@ from uuid import UUID
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectRef
 
+#: A medium of up to so many bytes is kept in memory for as long as its request takes.
+AT_HAND_BYTES = 8_000_000
+
 
 class MediaKind(StrEnum):
     """What a file shows to be, by its bytes. A field of media takes some of these and no other."""

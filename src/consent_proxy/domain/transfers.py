@@ -36,13 +36,15 @@ class Upload:
     """A medium that goes to the provider in requests of its own, before the one that names it.
 
     ``name`` is its neutral name in the payload. ``address`` is where its bytes go, once the provider has said so, and
-    ``url`` what it is called there.
+    ``url`` what it is called there. ``parts`` are the provider's marks of the pieces that are there, where it takes a
+    large file in pieces.
     """
 
     name: str
     medium: CleanMedium
     address: str | None = None
     url: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,11 @@ class Dispatch:
     privacy_switches: Mapping[str, str]
     waiting: tuple[Upload, ...] = ()
     uploaded: tuple[Upload, ...] = ()
+
+    @property
+    def has_left(self) -> bool:
+        """Whether bytes of media left in the requests before the next one."""
+        return bool(self.uploaded) or any(upload.parts for upload in self.waiting)
 
     @property
     def bytes_sent(self) -> int:

@@ -19,7 +19,7 @@ _FILE_NAME = re.compile(r"[\w.-]{1,120}")
 
 
 class FalStorage:
-    """Uploads in two steps. An address takes bytes once, without a credential; a file is read by whoever knows it."""
+    """Uploads in two steps, large ones in parts. An address takes a file once, and no credential."""
 
     def __init__(self, *, url: str, door: FalDoor, conduct: Conduct) -> None:
         self._url = url
@@ -27,6 +27,7 @@ class FalStorage:
         self._conduct = conduct
         self._lock = threading.Lock()
         self._promised: dict[str, str] = {}
+        self._parts: dict[str, dict[int, bytes]] = {}
         self._files: dict[str, tuple[bytes, str]] = {}
 
     async def initiate(self, request: WireRequest) -> Response:
@@ -34,7 +35,7 @@ class FalStorage:
         refusal = self._door.refusal(request)
         if refusal is not None:
             return refusal
-        if request.segments != ("storage", "upload", "initiate"):
+        if request.segments not in {("storage", "upload", "initiate"), ("storage", "upload", "initiate-multipart")}:
             return not_offered(f"{request.role} {request.path}")
         try:
             asked = request.json()
@@ -59,15 +60,32 @@ class FalStorage:
             with self._lock:
                 found = self._files.get(request.path)
             return Response(status_code=404) if found is None else Response(found[0], media_type=found[1])
-        if request.method != "PUT":
+        last = request.segments[-1] if request.segments else ""
+        if request.method not in {"PUT", "POST"} or (request.method == "POST" and last != "complete"):
             return not_offered(f"{request.role} {request.path}")
 
         async def right(_: Behaviour | None) -> Response:
             with self._lock:
-                if self._promised.get(request.path) not in parse_qs(request.query).get("signature", []):
-                    return Response(status_code=403)
-                del self._promised[request.path]
-                self._files[request.path] = (request.body, request.header("content-type") or "")
-            return Response(status_code=200)
+                return self._take(request, last)
 
         return await self._conduct.reply(f"{STORAGE}/put", operation=Operation.CREATE, right=right)
+
+    def _take(self, request: WireRequest, last: str) -> Response:
+        """A whole file, a part of one, or the word that all the parts are there."""
+        of_parts = request.method == "POST" or last.isdecimal()
+        path = request.path.rpartition("/")[0] if of_parts else request.path
+        if self._promised.get(path) not in parse_qs(request.query).get("signature", []):
+            return Response(status_code=403)
+        if request.method == "PUT" and of_parts:
+            self._parts.setdefault(path, {})[int(last)] = request.body
+            return json_reply({"partNumber": int(last), "etag": f'"part-{last}"'}, headers={"etag": f'"part-{last}"'})
+        content = request.body
+        if of_parts:
+            parts = self._parts.pop(path, {})
+            named = {part["partNumber"]: part["etag"] for part in request.json()["parts"]}
+            if named != {number: f'"part-{number}"' for number in parts}:
+                return Response(status_code=400)
+            content = b"".join(parts[number] for number in sorted(parts))
+        del self._promised[path]
+        self._files[path] = (content, request.header("content-type") or "")
+        return Response(status_code=200)

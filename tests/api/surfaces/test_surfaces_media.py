@@ -114,6 +114,12 @@ def earlier_picture(live: Live, person: str) -> str:
     return url
 
 
+def put_at_source(source: SourceHost, photo: bytes) -> str:
+    """The signed address under which a source hands the photo out."""
+    source.files["/mia/photo.jpg"] = photo
+    return source.url(f"/mia/photo.jpg{SIGNED}")
+
+
 Way = Callable[[Live, str, SourceHost, bytes], Any]
 WAYS: dict[str, Way] = {
     "held, by address": lambda live, person, _, photo: hold(live, person, photo)["url"],
@@ -122,9 +128,7 @@ WAYS: dict[str, Way] = {
         "POST", "/v1/media", subject=person, files={"file": ("mia.jpg", photo)}
     )["url"],
     "written out": lambda live, person, _, photo: data_uri(photo),
-    "fetched": lambda live, person, source, photo: (
-        source.files.update({"/mia/photo.jpg": photo}) or source.url(f"/mia/photo.jpg{SIGNED}")
-    ),
+    "fetched": lambda live, person, source, photo: put_at_source(source, photo),
 }
 
 

@@ -250,6 +250,22 @@ async def test_a_withdrawal_between_upload_and_inference_stops_the_inference(wor
     assert (outcome.state, outcome.stopped_after) == (OutcomeState.DELIVERED, "upload")
 
 
+async def test_a_part_of_an_upload_counts_as_what_left(world: World) -> None:
+    async def take_back(recorded: RecordedIntent) -> None:
+        world.answer(ConsentState.WITHDRAWN)
+
+    world.provider.parts, world.provider.during = 3, take_back
+    step = await world.forward(naming(data_uri(a_file(size=LARGE))))
+
+    assert isinstance(step, Refused)
+    assert step.sent
+    assert len(world.provider.sent) == 1
+    [transfer] = world.log.intents
+    outcome = world.log.last_outcome(transfer)
+    assert outcome is not None
+    assert (outcome.state, outcome.stopped_after) == (OutcomeState.DELIVERED, "upload")
+
+
 async def test_other_rules_between_upload_and_inference_lead_to_another_walk_that_names_the_first(world: World) -> None:
     async def move_on(recorded: RecordedIntent) -> None:
         if len(world.provider.sent) == 1:
@@ -262,6 +278,19 @@ async def test_other_rules_between_upload_and_inference_lead_to_another_walk_tha
     first, second = world.log.intents.values()
     assert (second.first_transfer_id, step.transfer_id) == (first.id, second.id)
     assert [len(dispatch.waiting) for _, dispatch in world.provider.sent] == [1, 1, 0]
+
+
+async def test_a_walk_that_cannot_be_repeated_tells_of_what_had_left(world: World) -> None:
+    async def move_on_and_go_away(recorded: RecordedIntent) -> None:
+        world.rules = replace(world.rules, edition=world.rules.edition + 1)
+        world.facts.away = True
+
+    world.provider.during = move_on_and_go_away
+    step = await world.forward(naming(data_uri(a_file(size=LARGE))))
+
+    assert isinstance(step, Forwarded)
+    assert isinstance(step.answer, Unanswered)
+    assert (step.answer.state, step.answer.problem) == (OutcomeState.DELIVERED, Reason.INTERNAL_ERROR)
 
 
 async def test_a_database_that_goes_away_between_them_stops_it_and_is_no_reason_to_send_again(world: World) -> None:

@@ -18,13 +18,11 @@ from typing import TypeVar
 from consent_proxy.adapters.media.stripping import MediaRefused, strip_file
 from consent_proxy.application.ports.media import MediaStoreUnavailable, MediaTooLarge
 from consent_proxy.application.ports.transfers import Overloaded
-from consent_proxy.domain.media import CleanMedium, MediaContent, MediaFault, MediaKind, WholeContent
+from consent_proxy.domain.media import AT_HAND_BYTES, CleanMedium, MediaContent, MediaFault, MediaKind, WholeContent
 from consent_proxy.domain.refusals import Reason
 
 logger = logging.getLogger(__name__)
 
-#: A cleaned medium of up to so many bytes is kept in memory for as long as its request takes.
-AT_HAND_BYTES = 8_000_000
 #: How many files are worked on at once, in a process, and how many may wait for that.
 HANDS = 2
 MOST_WAITING = 64

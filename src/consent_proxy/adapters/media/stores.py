@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -93,11 +93,12 @@ class FolderStore:
     def _older(self, moment: float) -> list[str]:
         if not self._folder.exists():
             return []
-        return [
-            entry.name
-            for entry in os.scandir(self._folder)
-            if _NAME.fullmatch(entry.name.removesuffix(_UNFINISHED)) and entry.stat().st_mtime < moment
-        ]
+        found = []
+        for entry in os.scandir(self._folder):
+            with suppress(FileNotFoundError):  # another replica may sweep it away meanwhile
+                if _NAME.fullmatch(entry.name.removesuffix(_UNFINISHED)) and entry.stat().st_mtime < moment:
+                    found.append(entry.name)
+        return found
 
 
 class BucketStore:

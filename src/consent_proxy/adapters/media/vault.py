@@ -1,9 +1,9 @@
 """Held media: cleaned bytes, sealed under a key of their subject's own, until they are named or their time is over."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -13,9 +13,10 @@ from consent_proxy.adapters.media.stores import MediaStore
 from consent_proxy.adapters.postgres.held_media import MediaKeyGone, PostgresMediaRows, StoredMedium
 from consent_proxy.application.ports.media import MediaUnreadable
 from consent_proxy.application.ports.platform import Clock, Identifiers
-from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.media import CleanMedium, HeldMedium, MediaOwner
 from consent_proxy.domain.subjects import SubjectRef
+
+logger = logging.getLogger(__name__)
 
 #: How long after the longest life of a medium its bytes are taken for forgotten, whatever the tables say.
 SWEEP_AFTER = timedelta(hours=1)
@@ -126,10 +127,12 @@ class SealedMedia:
 
 
 async def keep_swept(held: SealedMedia) -> None:
-    """Sweep for ever; a database or a store that is away is no reason to stop."""
+    """Sweep for ever; a database or a store that is away, or odd, is no reason to stop."""
     while True:
-        with suppress(LedgerUnavailable):
+        try:
             await held.sweep()
+        except Exception as error:  # noqa: BLE001 - without this task nothing is ever taken away
+            logger.warning("expired media could not be swept away (%s); they are not handed out", type(error).__name__)
         await asyncio.sleep(SWEEP_EVERY)
 
 

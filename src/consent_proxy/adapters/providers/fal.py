@@ -37,7 +37,7 @@ QUEUE_TIMEOUT = timedelta(seconds=60)
 CONNECT_SECONDS = 10.0
 #: fal's models take data URIs of up to 10 MB, which is three quarters of that in bytes. They stay in the request, of
 #: which fal keeps nothing (`X-Fal-Store-IO: 0`); an upload is a public file for as long as it lives.
-ROOM = Room(inline=7_000_000, upload=90 * 1024 * 1024)
+ROOM = Room(inline=7_000_000, upload=1_000_000_000)
 
 #: The names that stand before owner and app in some ids.
 _NAMESPACES = frozenset({"workflows", "comfy"})

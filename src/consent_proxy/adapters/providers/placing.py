@@ -98,6 +98,17 @@ async def framed(before: bytes, medium: CleanMedium, after: bytes) -> AsyncItera
     yield after
 
 
+async def between(medium: CleanMedium, start: int, end: int) -> AsyncIterator[bytes]:
+    """The bytes of a medium from ``start`` to before ``end``."""
+    at = 0
+    async for piece in medium.content.pieces():
+        if wanted := piece[max(0, start - at) : max(0, end - at)]:
+            yield wanted
+        at += len(piece)
+        if at >= end:
+            return
+
+
 def _text(medium: CleanMedium, url: str | None) -> bytes:
     if url is not None:
         return json.dumps(url).encode()

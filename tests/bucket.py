@@ -26,6 +26,16 @@ class Bucket:
         self.away = False
         self.url = ""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads an S3 client here."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "eu-test-1",
+            "AWS_ACCESS_KEY_ID": "AKIATEST",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+
     def store(self, *, prefix: str | None = None) -> S3Store:
         """The client, as the service opens it from its environment."""
         return S3Store(

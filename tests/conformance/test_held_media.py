@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from consent_proxy.adapters.media.stores import FolderStore
+from consent_proxy.adapters.media.stores import FolderStore, MediaStore, open_media_store
 from consent_proxy.adapters.media.vault import SWEEP_AFTER, SealedMedia
 from consent_proxy.adapters.postgres.connections import Database
 from consent_proxy.adapters.postgres.held_media import PostgresMediaRows
@@ -19,6 +19,7 @@ from consent_proxy.adapters.system import Uuid7Identifiers
 from consent_proxy.application.ports.media import HeldMedia, MediaUnreadable
 from consent_proxy.domain.media import CleanMedium, MediaOwner
 from consent_proxy.domain.subjects import SubjectRef
+from tests.bucket import serving_bucket
 from tests.builders import NOW, PiecedContent, a_medium
 from tests.fakes.clock import FakeClock
 from tests.fakes.media import FakeHeldMedia
@@ -221,3 +222,28 @@ async def test_a_sweep_takes_bytes_that_no_row_knows_once_they_are_old(
     assert await sealed.sweep() == 2
     assert set(folder.iterdir()) == {young, *known}
     assert await sealed.find(kept.id, owner=owner) is not None
+
+
+async def test_replicas_share_what_lies_in_a_bucket_that_their_environment_leads_to(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keyring = await load_keyring(database, secret_key="wraps the secrets")
+
+    def replica(store: MediaStore) -> SealedMedia:
+        rows = PostgresMediaRows(database)
+        return SealedMedia(rows, store=store, keys=keyring, clock=clock, ids=Uuid7Identifiers(), ttl=TTL)
+
+    with serving_bucket() as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        first, second = (replica(open_media_store("s3://held/a/prefix", default=tmp_path)) for _ in range(2))
+        owner = an_owner()
+        kept = await first.keep(a_medium(content=PIXELS), owner=owner)
+        found = await second.find(kept.id, owner=owner)
+        assert found is not None
+        assert await read(found.medium) == PIXELS
+        [(key, (sealed, _))] = bucket.objects.items()
+        assert key.startswith("a/prefix/")
+        assert PIXELS[:1_000] not in sealed
+        await second.forget(owner.subject_ref)
+        assert bucket.objects == {}

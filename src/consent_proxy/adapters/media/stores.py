@@ -25,7 +25,12 @@ _BLOCK = 1 << 20
 _PART_BYTES = 8 << 20
 #: Whoever uploads waits for this store: what does not work soon is said to be away.
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-_CLIENT: "ClientConfig" = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)}
+#: An endpoint of plain http is the operator's own word (``AWS_ENDPOINT_URL``): bytes are sealed, requests signed.
+_CLIENT: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=5),
+    "timeout": timedelta(seconds=60),
+    "allow_http": True,
+}
 _NAME = re.compile(r"[0-9a-f]{32}")
 _UNFINISHED = ".part"
 

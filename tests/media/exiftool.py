@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.media import exiftool_films
+
 needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not here: make test-tools")
 
 #: About the file on this disk and the program itself.
@@ -44,7 +46,10 @@ _STRUCTURE: dict[str, str] = {
 _NEUTRAL = {"ProfileDateTime": "0000:00:00 00:00:00", "ProfileDescription": "Colour profile"} | {
     "ProfileCopyright": "Colour profile",
     "ProfileName": "ICC profile",
+    **exiftool_films.NEUTRAL,
 }
+for _group, _tags in exiftool_films.STRUCTURE.items():
+    _STRUCTURE[_group] = f"{_STRUCTURE.get(_group, '')} {_tags}"
 
 
 def read_tags(folder: Path) -> dict[str, dict[str, str]]:
@@ -64,8 +69,10 @@ def strangers(tags: dict[str, str]) -> list[str]:
 
 def _is_structure(name: str, value: str) -> bool:
     group, tag = name.split(":", maxsplit=1)[0], name.rsplit(":", maxsplit=1)[-1]
+    group = "Track" if group.startswith("Track") else group
     if group in _OUTSIDE:
         return True
     known = dict(entry.partition("=")[::2] for entry in _STRUCTURE.get(group, "").split())
     has_value = f"{tag}=" in _STRUCTURE.get(group, "")
-    return tag in known and (not has_value or value == known[tag]) and value == _NEUTRAL.get(tag, value)
+    is_neutral = value.strip() == _NEUTRAL.get(tag, value.strip())
+    return tag in known and (not has_value or value in known[tag].split("|")) and is_neutral

@@ -188,7 +188,7 @@ def test_ten_thousand_members_are_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    """Each member says that it is twenty times its packed size; nobody has to unpack them to know that it is too much."""
+    """Each member says that it is twenty times its packed size: nobody has to unpack them to see that it is much."""
     packed_size = 1_100_000
     head = struct.pack("<5H3I", 20, 0, 8, 0, 0x21, 0, packed_size, 20 * packed_size)
     body = central = b""

@@ -50,20 +50,20 @@ def around_webp_pixels(content: bytes) -> bytes:
 
 
 def around_gif_pixels(content: bytes) -> bytes:
-    """The colour tables and extensions; a frame's own data is left out."""
+    """Screen, frames' places and extensions; colour tables are samples as well, for any three bytes are a colour."""
 
     def table(flags: int) -> int:
         return 3 * (2 << (flags & 7)) if flags & 0x80 else 0
 
-    at = 13 + table(content[10])
-    kept = content[:at]
+    kept, at = content[:13], 13 + table(content[10])
     while content[at] != 0x3B:
         if not content[at]:
             at += 1
             continue
         is_image = content[at] == 0x2C
-        start, at = at, at + (11 + table(content[at + 9]) if is_image else 2)
-        kept += content[start:at]
+        head = 10 if is_image else 2
+        kept += content[at : at + head]
+        at += head + (1 + table(content[at + 9]) if is_image else 0)
         while content[at]:
             kept += b"" if is_image else content[at : at + 1 + content[at]]
             at += 1 + content[at]

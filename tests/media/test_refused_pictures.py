@@ -232,3 +232,14 @@ def test_how_large_a_picture_says_it_is_does_not_matter(tmp_path: Path) -> None:
     head = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 16, 6, 0, 0, 0)
     (tmp_path / "in").write_bytes(pngs.encoded(scene())[:8] + pngs.chunk(b"IHDR", head) + pngs.encoded(scene())[33:])
     strip_file(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("marker", [0xC1, 0xC3, 0xC9, 0xCA], ids=lambda marker: f"{marker:02X}")
+def test_a_jpeg_of_a_rare_coding_is_kept_as_it_is(tmp_path: Path, marker: int) -> None:
+    """Nothing is decoded, so that extended, lossless and arithmetic pictures are as well understood as others."""
+    conditioning = segment(0xCC, b"\x00\x10\x10\x05")
+    lines = segment(0xDC, struct.pack(">H", 120))
+    plain = encoded(scene()).replace(b"\xff\xc0", conditioning + bytes((0xFF, marker)), 1)
+    (tmp_path / "in").write_bytes(plain[:-2] + lines + plain[-2:])
+    assert strip_file(tmp_path / "in", tmp_path / "out").removed == ()
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()

@@ -147,9 +147,9 @@ def _read_references(body: bytes, items: dict[int, Item]) -> None:
         item = items.get(one.number(id_size))
         targets = [one.number(id_size) for _ in range(one.number(2))]
         one.finish()
-        if item is None or kind in item.references or not items.keys() >= set(targets):
+        if item is None or not items.keys() >= set(targets):
             raise one.unclear()
-        item.references[kind] = targets
+        item.references.setdefault(kind, []).extend(targets)
 
 
 def _read_properties(body: bytes, items: dict[int, Item]) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,11 @@ def at_rest(live: Live) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(live.folder.rglob("*")) if path.is_file())
 
 
+def worked_on(live: Live) -> list[Path]:
+    """Files as they came, or on their way; a process's lock is none."""
+    return [path for path in (live.folder / "media" / "work").rglob("*") if path.is_file() and path.name != "lock"]
+
+
 def test_a_photo_is_stripped_and_held(live: Live, person: str, photo: bytes) -> None:
     answer = upload(live, person, photo)
     assert answer.status_code == 201, answer.text
@@ -61,7 +67,7 @@ def test_nothing_that_was_in_it_is_found_at_rest_or_in_a_table(live: Live, perso
     assert photo[-2_000:-1_000] not in lying  # nor the pixels: what is kept is sealed
     assert live.holds(MARK.decode()) == []
     assert live.holds(person) == []
-    assert not list((live.folder / "media" / "work").iterdir())
+    assert worked_on(live) == []
 
 
 def test_a_form_holds_one_file_whatever_it_is_called(live: Live, person: str, photo: bytes) -> None:
@@ -96,7 +102,7 @@ def test_what_is_no_medium_or_cannot_be_cleaned_is_refused(
 ) -> None:
     answer = upload(live, person, content, headers={"Content-Type": "image/jpeg"})
     problem_of(answer, status, reason)
-    assert not list((live.folder / "media" / "work").iterdir())
+    assert worked_on(live) == []
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def test_a_file_that_is_too_large_is_refused_as_soon_as_that_is_plain(
 
     content = bytes(100_001) if declared else endless()
     problem_of(upload(narrow, person, content), 413, "body-too-large")
-    assert not list((narrow.folder / "media").rglob("*/*"))
+    assert worked_on(narrow) == []
 
 
 def test_a_caller_who_hangs_up_leaves_nothing_behind(narrow: Live, person: str) -> None:
@@ -187,5 +193,19 @@ def test_a_caller_who_hangs_up_leaves_nothing_behind(narrow: Live, person: str) 
             "content-length: 90000\r\n\r\n"
         )
         connection.sendall(head.encode() + bytes(50_000))
-        assert wait_for(lambda: bool(list((narrow.folder / "media" / "work").glob("*/source"))), within=10)
-    assert wait_for(lambda: not list((narrow.folder / "media" / "work").iterdir()), within=10)
+        assert wait_for(lambda: bool(worked_on(narrow)), within=10)
+    assert wait_for(lambda: not worked_on(narrow), within=10)
+
+
+def test_a_store_that_is_away_is_told_and_comes_back(narrow: Live, person: str, photo: bytes) -> None:
+    held = narrow.folder / "media" / "held"
+    assert upload(narrow, person, photo).status_code == 201
+    held.rename(held.with_name("away"))
+    held.write_text("a file stands in the folder's place")
+    answer = upload(narrow, person, photo)
+    problem_of(answer, 503, "ledger-unavailable")
+    assert "store" in answer.json()["detail"]
+    assert answer.headers["retry-after"] == "1"
+    held.unlink()
+    held.with_name("away").rename(held)
+    assert upload(narrow, person, photo).status_code == 201

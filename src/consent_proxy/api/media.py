@@ -11,7 +11,7 @@ from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit
 from consent_proxy.api.uploads import read_upload
 from consent_proxy.application.hold_media import hold_media
-from consent_proxy.application.ports.media import MediaTooLarge
+from consent_proxy.application.ports.media import MediaStoreUnavailable, MediaTooLarge
 from consent_proxy.domain.callers import Role, Scope
 from consent_proxy.domain.media import HeldMedium, MediaFault, MediaOwner
 from consent_proxy.domain.media_names import held_media_url
@@ -31,6 +31,9 @@ async def hold(request: Request, visit: CurrentVisit, response: Response) -> Hel
     pieces = read_upload(request.stream(), visit.head, limit=services.media_limit)
     try:
         held = await hold_media(pieces, owner=owner, facts=services.facts, room=services.media)
+    except MediaStoreUnavailable:
+        detail = "there is no room for media now, or their store does not answer; nothing is held: try again"
+        raise Problem(Reason.LEDGER_UNAVAILABLE, detail) from None
     except MediaTooLarge as error:
         raise Problem(Reason.BODY_TOO_LARGE, str(error)) from None
     except ClientDisconnect:

@@ -4,19 +4,17 @@ import asyncio
 import hmac
 import logging
 import os
-import shutil
-import tempfile
-import time
 import traceback
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from consent_proxy.adapters.media.stripping import MediaRefused, strip_file
-from consent_proxy.application.ports.media import MediaStoreUnavailable, MediaTooLarge
+from consent_proxy.adapters.media.workshop import Workshop
+from consent_proxy.application.ports.media import MediaTooLarge
 from consent_proxy.application.ports.transfers import Overloaded
 from consent_proxy.domain.media import AT_HAND_BYTES, CleanMedium, MediaContent, MediaFault, MediaKind, WholeContent
 from consent_proxy.domain.refusals import Reason
@@ -26,35 +24,32 @@ logger = logging.getLogger(__name__)
 #: How many files are worked on at once, in a process, and how many may wait for that.
 HANDS = 2
 MOST_WAITING = 64
-#: What is older than this in the working folder was left by a process that was killed.
-LEFT_BEHIND_SECONDS = 3_600.0
 
 _BLOCK = 1 << 20
-_PREFIX = "work-"
 
 Result = TypeVar("Result")
 
 
 class FileMediaCleaner:
-    """Fulfils ``MediaCleaner``. Files pass through ``folder``, which is this service's alone and made when needed.
+    """Fulfils ``MediaCleaner``. Files pass through ``folder``, as ``Workshop`` has it.
 
     ``max_bytes`` is the largest file that is taken.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        self._folder, self._max_bytes = folder, max_bytes
+        self._workshop, self._max_bytes = Workshop(folder), max_bytes
         self._threads = ThreadPoolExecutor(max_workers=HANDS, thread_name_prefix="media")
         self._hands = asyncio.Semaphore(HANDS)
         self._waiting = 0
-        _sweep(folder)
 
     def close(self) -> None:
         """Take on nothing more; what is being worked on comes to its end."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._workshop.close()
 
     async def clean(self, pieces: AsyncIterator[bytes], *, salt: bytes) -> CleanMedium | MediaFault:
         """See ``MediaCleaner``. Raises ``MediaTooLarge`` too."""
-        with _working_folder(self._folder) as work:
+        with self._workshop.bench() as work:
             source, target = work / "source", work / "target"
             digest_before = await self._receive(pieces, source, salt=salt)
             async with self._hand():
@@ -153,26 +148,3 @@ def _digest(path: Path, *, salt: bytes) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextmanager
-def _working_folder(folder: Path) -> Iterator[Path]:
-    """A folder of mode 0700. Raises ``MediaStoreUnavailable`` where none can be made, or its disk is full."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
-    except OSError as error:
-        raise MediaStoreUnavailable(f"there is no room to work on media ({type(error).__name__})") from None
-    try:
-        yield work
-    except OSError as error:
-        raise MediaStoreUnavailable(f"there is no room to work on media ({type(error).__name__})") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    oldest = time.time() - LEFT_BEHIND_SECONDS
-    for left in folder.glob(f"{_PREFIX}*"):
-        if left.stat().st_mtime < oldest:
-            shutil.rmtree(left, ignore_errors=True)

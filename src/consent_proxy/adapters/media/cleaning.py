@@ -59,7 +59,7 @@ class FileMediaCleaner:
         """Write the file as it comes, never more of it in memory than a block; its digest."""
         digest = hmac.new(salt, digestmod="sha256")
         size, held = 0, bytearray()
-        with os.fdopen(os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+        with os.fdopen(os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
 
             def write(block: bytes) -> None:
                 digest.update(block)

@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
-COMPILE := uv pip compile pyproject.toml --extra embedded --group build --universal --python-version 3.11 \
+COMPILE := uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --system-certs --custom-compile-command 'make lock' --quiet
 # What the service keeps under make, so that trying it leaves nothing outside this folder.
 # `exec`, so that a signal to make reaches the service and not a shell between them.
@@ -33,11 +33,13 @@ run: .venv/.runtime ## serve on 127.0.0.1:8080 with its own Postgres, and a sand
 test: .venv/.development ## run every test (make test ARGS="-k withdrawn")
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-tools: ## install exiftool, which tests ask for a second opinion (as root on Debian; elsewhere they skip)
-	@command -v exiftool > /dev/null || [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null \
+test-tools: ## install exiftool and ffmpeg, which tests ask for a second opinion (as root on Debian; else they skip)
+	@command -v exiftool > /dev/null && command -v ffmpeg > /dev/null \
+		|| [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null \
 		|| { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-		libimage-exiftool-perl; } > /dev/null || true
-	@command -v exiftool > /dev/null || echo 'exiftool is not here: tests that ask it are skipped.' >&2
+		libimage-exiftool-perl ffmpeg; } > /dev/null || true
+	@for tool in exiftool ffmpeg; do \
+		command -v $$tool > /dev/null || echo "$$tool is not here: tests that ask it are skipped." >&2; done
 
 check: lint types openapi-check test ## all that CI holds: lint, types, the OpenAPI document, every test
 
@@ -71,11 +73,13 @@ bench: .venv/.runtime ## measure against a hand-written pass-through (needs wrk)
 image: ## build the container image
 	@$(DOCKER) build --tag consent-proxy .
 
-lock: .venv/.made ## resolve both lock files anew (make lock ARGS=--upgrade)
+lock: .venv/.made ## resolve the lock files anew (make lock ARGS=--upgrade)
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(BIN)/python -m venv "$$tools" \
 		&& "$$tools/bin/python" -m pip --disable-pip-version-check --quiet install 'uv==$(UV_VERSION)' \
-		&& PATH="$$tools/bin:$$PATH" && $(COMPILE) $(ARGS) --output-file requirements.lock \
-		&& $(COMPILE) $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+		&& PATH="$$tools/bin:$$PATH" && $(COMPILE) $(ARGS) --extra embedded --output-file requirements.lock \
+		&& $(COMPILE) $(ARGS) --extra otel --constraint requirements.lock --output-file requirements-image.lock \
+		&& $(COMPILE) $(ARGS) --extra embedded --extra otel --group dev --constraint requirements.lock \
+			--constraint requirements-image.lock --output-file requirements-dev.lock
 
 clean: ## remove .venv and every cache, but not .consent-proxy, where data is
 	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

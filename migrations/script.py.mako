@@ -11,11 +11,14 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    # A lock that is not to be had soon must not hold up everyone who queues behind it: fail, and try again later.
-    op.execute("set local lock_timeout = '5s'")
+    # A lock that is not to be had soon must not hold up everyone who queues behind it: fail; `migrate` begins again.
+    # Shorter than `deadlock_timeout`, so that it is never a request that has to give way.
+    op.execute("set local lock_timeout = '500ms'")
+    # Only add: the release before runs on this schema too. Where several tables are changed, in the order in which the
+    # service locks them: jobs, outputs, keys, workers, standings, consent_events, outcomes, transfers, refusals.
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    op.execute("set local lock_timeout = '5s'")
+    op.execute("set local lock_timeout = '500ms'")
     ${downgrades if downgrades else "pass"}

@@ -1,6 +1,7 @@
 """What holds for every test: nothing of the developer's shell gets in, and hypothesis does not race the clock."""
 
 import os
+import tempfile
 
 from hypothesis import HealthCheck, settings
 
@@ -12,6 +13,10 @@ CHOSEN_OUTSIDE = frozenset({"CONSENT_PROXY_PG_BIN"})
 for name in list(os.environ):
     if name.upper().startswith(FOREIGN) and name not in CHOSEN_OUTSIDE:
         del os.environ[name]
+
+#: Where the service keeps what it is given no place for: nothing of the tests stays in anybody's home.
+_HOME = tempfile.TemporaryDirectory(prefix="cp-home-")
+os.environ["XDG_DATA_HOME"] = _HOME.name
 
 settings.register_profile(
     "house",

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -12,7 +12,7 @@ MOMENT = sa.TIMESTAMP(timezone=True)
 
 
 def upgrade() -> None:
-    op.execute("set local lock_timeout = '5s'")
+    op.execute("set local lock_timeout = '500ms'")
     op.create_table(
         "media_keys",
         sa.Column("id", sa.Uuid),

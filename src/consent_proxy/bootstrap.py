@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,8 +15,10 @@ from pydantic import SecretStr
 
 from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
+from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.adapters.manifests import FileManifestCatalogue
 from consent_proxy.adapters.media.room import open_media_room
+from consent_proxy.adapters.metrics import PrometheusMeter
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
 from consent_proxy.adapters.postgres.embedded.binaries import find_binaries
@@ -24,13 +26,14 @@ from consent_proxy.adapters.postgres.embedded.cluster import start_cluster
 from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresError
 from consent_proxy.adapters.postgres.facts import PostgresFactsSource
 from consent_proxy.adapters.postgres.health import PostgresHealth
-from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_transfer_log
-from consent_proxy.adapters.postgres.jobs import PostgresJobs
+from consent_proxy.adapters.postgres.intents import open_transfer_log
 from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
+from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark
 from consent_proxy.adapters.postgres.migrate import MigrationFailed, MigrationResult, migrate
 from consent_proxy.adapters.postgres.rulebook import PostgresRulebook
-from consent_proxy.adapters.postgres.secrets import SchemaMissing
+from consent_proxy.adapters.postgres.schema import SchemaUnfit
+from consent_proxy.adapters.postgres.secrets import HealthWithKeptSecrets
 from consent_proxy.adapters.postgres.subjects import PostgresSubjects
 from consent_proxy.adapters.postgres.transfers import PostgresTransferReader
 from consent_proxy.adapters.postgres.upkeep import keep_up
@@ -38,20 +41,24 @@ from consent_proxy.adapters.providers.fal import FalProvider
 from consent_proxy.adapters.providers.replicate import ReplicateDeployments, ReplicateProvider
 from consent_proxy.adapters.secrets import SecretsLocked
 from consent_proxy.adapters.shipped.documents import shipped_contracts, shipped_disclosure
-from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers, stop_task
-from consent_proxy.api.app import create_app
-from consent_proxy.api.auth import BOOTSTRAP_CALLER, Door
+from consent_proxy.adapters.system import SystemClock, Uuid7Identifiers, running
+from consent_proxy.adapters.tracing import open_tracer
+from consent_proxy.api.app import Application, create_app
+from consent_proxy.api.auth import Door
 from consent_proxy.api.services import Services
 from consent_proxy.application.forward import Walk, drain
-from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.platform import Clock, Identifiers, LedgerHealth
-from consent_proxy.application.ports.records import Access, TransferQuery, TransferReader
+from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource
 from consent_proxy.application.publish_missing import publish_missing
-from consent_proxy.domain.callers import Credential, CredentialKind, Role
+from consent_proxy.domain.callers import BOOTSTRAP_CALLER
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
+from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 from consent_proxy.settings import Settings
+
+#: How long sends that outlive their requests are waited for when the service stops.
+DRAIN_SECONDS = 5.0
 
 
 class StartError(Exception):
@@ -107,7 +114,7 @@ def open_store(settings: Settings, *, progress: Callable[[str], None] | None = N
         raise StartError(str(error)) from error
     with cluster:
         cluster.watch()
-        migrate(cluster.owner_url, service_role=_role(cluster.service_url))
+        _migrated(cluster.owner_url, service_role=_role(cluster.service_url))
         given = _revealed(settings.bootstrap_admin_key)
         yield Store(
             service_url=cluster.service_url,
@@ -124,56 +131,64 @@ def migrate_store(settings: Settings) -> MigrationResult:
     if owner is None:
         try:
             with start_cluster(data_dir(settings) / "postgres", binaries=find_binaries(settings.pg_bin)) as cluster:
-                return migrate(cluster.owner_url, service_role=_role(cluster.service_url))
+                return _migrated(cluster.owner_url, service_role=_role(cluster.service_url))
         except EmbeddedPostgresError as error:
             raise StartError(str(error)) from error
     service = settings.database_url
     role = _role(service.get_secret_value()) if service is not None else None
+    return _migrated(owner.get_secret_value(), service_role=role)
+
+
+def _migrated(owner_url: str, *, service_role: str | None) -> MigrationResult:
     try:
-        return migrate(owner.get_secret_value(), service_role=role)
+        return migrate(owner_url, service_role=service_role)
     except MigrationFailed as error:
-        raise StartError(f"{error}: correct CONSENT_PROXY_MIGRATE_DATABASE_URL") from error
+        raise StartError(str(error)) from error
 
 
 def open_manifests(settings: Settings) -> FileManifestCatalogue:
-    """The manifests shipped and those of ``MANIFESTS_DIR``."""
-    return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
+    """The manifests shipped and those of ``MANIFESTS_DIR``. Raises ``StartError``."""
+    try:
+        return FileManifestCatalogue(manifests_dir=settings.manifests_dir)
+    except ManifestFileInvalid as error:
+        raise StartError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What the command line works with: the rules, the record, and nothing that sends."""
 
+    database: Database
+    settings: Settings
     facts: FactsSource
     rulebook: Rulebook
     reader: TransferReader
     health: LedgerHealth
-    access_log: PostgresAccessLog
+    access_log: AccessLog
     clock: Clock
     ids: Identifiers
 
-    async def note_access(self, resource: str, *, query: TransferQuery, items: int | None) -> None:
-        """Record that somebody with access to the database read the record."""
-        credential = Credential(
-            kind=CredentialKind.BOOTSTRAP, id="cli", caller_id=BOOTSTRAP_CALLER, caller="cli", roles=frozenset(Role)
-        )
-        access = Access(
-            id=self.ids.new_id(),
-            at=self.clock.now(),
-            credential=credential,
-            resource=resource,
-            subject_ref=query.subject_ref,
-            object_id=None,
-            filters={name: list(values) for name, values in (query.filters or {}).items()},
-            items=items,
-        )
-        await self.access_log.record(access)
+    @property
+    def whole_health(self) -> LedgerHealth:
+        """Its health, and whether the secrets kept there open."""
+        settings = self.settings
+        keys = (_revealed(settings.secret_key) or "", *settings.previous_keys)
+        return HealthWithKeptSecrets(self.health, database=self.database, keys=keys)
+
+    async def find_subject(self, identifier: SubjectIdentifier) -> SubjectRef | None:
+        """The reference of a person, if there is one. Raises ``LedgerUnavailable`` and ``StartError``."""
+        keyring = await _keyring(self.database, self.settings)
+        try:
+            return await PostgresSubjects(self.database, digests=keyring).find(identifier)
+        finally:
+            await keyring.aclose()
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
+async def open_desk(settings: Settings, *, progress: Callable[[str], None] | None = None) -> AsyncIterator[Desk]:
     """A desk at the database of the settings, or at the embedded one, which runs as long as somebody uses it."""
-    with open_store(settings) as store:
+    with open_store(settings, progress=progress) as store:
+        settings = settings.model_copy(update={"secret_key": SecretStr(store.secret_key)})
         async with _database(store.service_url) as database:
             desk = _desk(database, settings)
             if store.embedded:
@@ -182,7 +197,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
 
 
 def check_start(settings: Settings) -> None:
-    """Raise ``StartError`` for what will not mend itself: no schema, or secrets that do not open. Blocking.
+    """Raise ``StartError`` for what will not mend itself: no schema, locked secrets, wrong manifests. Blocking.
 
     A database that is away is no such thing: the service waits for it with its door shut.
     """
@@ -191,6 +206,7 @@ def check_start(settings: Settings) -> None:
         async with _database(_revealed(settings.database_url) or "") as database:
             await (await _keyring(database, settings)).aclose()
 
+    open_manifests(settings)
     asyncio.run(look())
 
 
@@ -204,7 +220,7 @@ def publish_shipped(settings: Settings) -> None:
     asyncio.run(publish())
 
 
-def create_service(settings: Settings) -> FastAPI:
+def create_service(settings: Settings) -> Application:
     """The application on a migrated database, up or away; its lifespan opens and closes everything."""
 
     @asynccontextmanager
@@ -226,49 +242,50 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     if url is None:
         raise StartError("CONSENT_PROXY_DATABASE_URL is not set")
     async with AsyncExitStack() as stack:
+        tracer = open_tracer(environment=settings.environment)
+        stack.callback(tracer.close)  # the last of all: a collector that is away must not hold up an outcome
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
         stack.push_async_callback(keyring.aclose)
-        clock = SystemClock()
-        log = await open_transfer_log(database, clock=clock, send_within=settings.send_within)
+        log = await open_transfer_log(database, clock=SystemClock(), send_within=settings.send_within)
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
-        media = await stack.enter_async_context(_media(settings, database=database, keyring=keyring))
-        services = _services(settings, database=database, keyring=keyring, log=log, outbound=outbound, media=media)
-        stack.push_async_callback(drain, services.walk)
-        stack.push_async_callback(stop_task, asyncio.create_task(keep_up(database)))
-        yield services
+        meter = PrometheusMeter(providers=("fal", "replicate"), load=log.load)
+        mark = LedgerMark(database, folder=data_dir(settings))
+        desk = _desk(database, settings, mark=mark)
+        media = open_media_room(
+            data_dir(settings) / "media",
+            database=database,
+            keys=keyring,
+            public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
+            **settings.media.model_dump(),
+        )
+        walk = Walk(
+            facts=desk.facts,
+            log=log,
+            digests=keyring,
+            clock=desk.clock,
+            ids=desk.ids,
+            media=await stack.enter_async_context(media),
+            meter=meter,
+            tracer=tracer,
+            environment=settings.environment,
+            output_ttl=settings.output_ttl,
+            sandboxed=frozenset(settings.sandboxed),
+        )
+        stack.push_async_callback(drain, walk, within=DRAIN_SECONDS)
+        await stack.enter_async_context(running(keep_up(database), mark.keep_looking(), meter.keep_sampling()))
+        yield _services(settings, database=database, desk=desk, keyring=keyring, walk=walk, outbound=outbound)
 
 
 def _services(
-    settings: Settings,
-    *,
-    database: Database,
-    keyring: PostgresKeyring,
-    log: PostgresTransferLog,
-    outbound: Outbound,
-    media: MediaRoom,
+    settings: Settings, *, database: Database, desk: Desk, keyring: PostgresKeyring, walk: Walk, outbound: Outbound
 ) -> Services:
-    clock, ids = SystemClock(), Uuid7Identifiers()
-    desk = _desk(database, settings)
-    subjects = PostgresSubjects(database, digests=keyring)
     key = _revealed(settings.bootstrap_admin_key)
-    walk = Walk(
-        facts=desk.facts,
-        log=log,
-        digests=keyring,
-        clock=clock,
-        ids=ids,
-        environment=settings.environment,
-        output_ttl=settings.output_ttl,
-        sandboxed=frozenset(settings.sandboxed),
-        media=media,
-    )
-    fal = _fal(settings, outbound)
-    replicate = _replicate(settings, outbound)
+    providers = (_fal(settings, outbound), _replicate(settings, outbound))
     return Services(
-        public_url=media.public_url,
+        public_url=walk.media.public_url,
         environment=settings.environment,
         body_limit=settings.body_limit,
         late_results=cast("Literal['withhold', 'deliver']", settings.late_results),
@@ -277,78 +294,61 @@ def _services(
         door=Door(
             signer=keyring,
             facts=desk.facts,
-            subjects=subjects,
-            clock=clock,
+            subjects=walk.media.subjects,
+            clock=desk.clock,
             bootstrap_digest=sha256(key.encode()).digest() if key is not None else None,
         ),
         facts=desk.facts,
-        media=media,
-        media_limit=settings.media.max_bytes,
-        jobs=media.jobs,
+        media=walk.media,
+        jobs=walk.media.jobs,
         manifests=open_manifests(settings),
-        providers={fal.name: fal, replicate.name: replicate},
+        providers={provider.name: provider for provider in providers},
         deployments=ReplicateDeployments(outbound, token=settings.replicate_token, api_url=settings.replicate.api_url),
         ledger=PostgresConsentLedger(database, send_within=settings.send_within),
-        subjects=subjects,
+        subjects=walk.media.subjects,
         rulebook=desk.rulebook,
         reader=desk.reader,
         access_log=desk.access_log,
         health=HealthWithSecrets(desk.health, keyring=keyring),
-        clock=clock,
-        ids=ids,
+        setup=settings.setup(),
+        clock=desk.clock,
+        ids=desk.ids,
         digests=keyring,
         signer=keyring,
         receipts=keyring,
-    )
-
-
-def _media(
-    settings: Settings, *, database: Database, keyring: PostgresKeyring
-) -> AbstractAsyncContextManager[MediaRoom]:
-    return open_media_room(
-        data_dir(settings) / "media",
-        database=database,
-        keys=keyring,
-        jobs=PostgresJobs(database),
-        public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
-        **settings.media.model_dump(),
+        meter=walk.meter,
     )
 
 
 def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
-    fal = settings.fal
     return FalProvider(
         outbound,
+        **settings.fal.model_dump(exclude={"key", "api_url", "jwks_url"}),
         key=settings.fal_key,
-        run_url=fal.run_url,
-        queue_url=fal.queue_url,
-        rest_url=fal.rest_url,
-        cdn_url=fal.cdn_url,
-        output_hosts=fal.output_hosts,
         output_ttl=settings.output_ttl,
         timeout=settings.provider_timeout,
     )
 
 
 def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
-    replicate = settings.replicate
     return ReplicateProvider(
         outbound,
+        **settings.replicate.model_dump(include={"api_url", "delivery_hosts"}),
         token=settings.replicate_token,
-        api_url=replicate.api_url,
-        delivery_hosts=replicate.delivery_hosts,
         timeout=settings.provider_timeout,
     )
 
 
-def _desk(database: Database, settings: Settings) -> Desk:
-    clock = SystemClock()
-    bootstrap_caller = BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
+def _desk(database: Database, settings: Settings, *, mark: LedgerMark | None = None) -> Desk:
+    mark = mark or LedgerMark(database, folder=data_dir(settings))
+    clock, bootstrap_caller = SystemClock(), BOOTSTRAP_CALLER if settings.bootstrap_admin_key is not None else None
     return Desk(
+        database=database,
+        settings=settings,
         facts=PostgresFactsSource(database, bootstrap_caller=bootstrap_caller),
         rulebook=PostgresRulebook(database, send_within=settings.send_within),
         reader=PostgresTransferReader(database),
-        health=PostgresHealth(database),
+        health=HealthWithMark(PostgresHealth(database, clock=clock), mark=mark),
         access_log=PostgresAccessLog(database),
         clock=clock,
         ids=Uuid7Identifiers(),
@@ -371,11 +371,11 @@ async def _keyring(database: Database, settings: Settings) -> PostgresKeyring:
     keyring = PostgresKeyring(
         database,
         secret_key=_revealed(settings.secret_key) or "",
-        previous=[key.get_secret_value() for key in settings.secret_keys_previous],
+        previous=settings.previous_keys,
     )
     try:
         await keyring.start()
-    except (SchemaMissing, SecretsLocked) as error:
+    except (SchemaUnfit, SecretsLocked) as error:
         raise StartError(str(error)) from error
     return keyring
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consent_proxy.application.readiness import Setup
 from consent_proxy.domain.disclosures import parse_duration
 
 
@@ -139,12 +140,16 @@ class Settings(BaseSettings):
     manifests_dir: Path | None = None
     pg_bin: Path | None = None
     sandboxed: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] = "text"
+    stop_delay: timedelta = Field(default=timedelta(0), ge=timedelta(0))
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     fal_key_plain: SecretStr | None = Field(default=None, validation_alias="FAL_KEY")
     replicate_token_plain: SecretStr | None = Field(default=None, validation_alias="REPLICATE_API_TOKEN")
 
-    _times = field_validator("output_ttl", "send_within", "provider_timeout", mode="before")(_length_of_time)
+    _times = field_validator("output_ttl", "send_within", "provider_timeout", "stop_delay", mode="before")(
+        _length_of_time
+    )
 
     @field_validator("bootstrap_admin_key")
     @classmethod
@@ -158,6 +163,24 @@ class Settings(BaseSettings):
         if self.database_url is not None and self.secret_key is None:
             raise ValueError("CONSENT_PROXY_SECRET_KEY is required with CONSENT_PROXY_DATABASE_URL")
         return self
+
+    @property
+    def previous_keys(self) -> tuple[str, ...]:
+        """Earlier values of ``SECRET_KEY``."""
+        return tuple(key.get_secret_value() for key in self.secret_keys_previous)
+
+    def setup(self) -> Setup:
+        """What the service's readiness depends on."""
+        credentials = {
+            "fal": (self.fal_key, "CONSENT_PROXY_FAL__KEY"),
+            "replicate": (self.replicate_token, "CONSENT_PROXY_REPLICATE__TOKEN"),
+        }
+        return Setup(
+            public_url=self.public_url,
+            is_local=self.public_url is None or is_loopback(urlsplit(self.public_url).hostname or ""),
+            environment=self.environment,
+            missing_credentials={name: setting for name, (value, setting) in credentials.items() if value is None},
+        )
 
     @property
     def fal_key(self) -> str | None:

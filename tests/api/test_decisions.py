@@ -143,10 +143,11 @@ def test_the_same_key_and_body_again_get_the_first_answer_and_have_no_effect(liv
     first = record(live, person, headers=headers)
     again = record(live, person, headers=headers)
     assert (first.status_code, again.status_code) == (201, 201)
-    assert again.json()["event_id"] == first.json()["event_id"]
+    assert again.json() == first.json()
     assert len(live.done("GET", "/v1/consent/events", subject=person)["items"]) == 1
     decide(live, person, decision="declined")
-    assert record(live, person, headers=headers).json()["event_id"] == first.json()["event_id"]
+    # The first answer, whatever came after it: it opens no door, and what stands now is read from GET /v1/consent.
+    assert record(live, person, headers=headers).json() == first.json()
     assert set(states(live.consent(person)).values()) == {"declined"}
 
 
@@ -251,7 +252,6 @@ def test_a_decision_that_says_what_cannot_be_is_not_recorded(live: Live, members
     "members",
     [
         {"disclosure": "2001-01-01"},
-        {"locale": "fr"},
         {"disclosure_sha256": "0" * 64},
         {"answers": [{"purpose": "generation", "decision": "granted", "recipients": ["acme"]}]},
     ],
@@ -351,3 +351,16 @@ def test_a_token_reads_its_own_history_and_nobody_elses(live: Live) -> None:
     other_ref = live.consent(other)["subject_ref"]
     answer = live.call("GET", "/v1/consent/events", key=token, params={"subject_ref": other_ref})
     problem_of(answer, 403, "subject-mismatch")
+
+
+@pytest.mark.parametrize("answer", ["granted", "declined"])
+def test_an_answer_in_a_language_without_a_text_is_recorded_with_the_text_that_was_shown(
+    live: Live, answer: str
+) -> None:
+    person = a_person()
+    shown = live.done("GET", "/v1/disclosures/current", key=None, params={"locale": "fr-CA"})
+    recorded = decide(live, person, decision=answer, locale="fr-CA", disclosure_sha256=shown["sha256"])
+    assert recorded.status_code == 201
+    [event] = live.done("GET", "/v1/consent/events", subject=person)["items"]
+    assert (event["locale"], event["disclosure_sha256"]) == (shown["locale"], shown["sha256"])
+    assert set(states(recorded).values()) == {answer}

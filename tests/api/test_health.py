@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from consent_proxy.application.ports.platform import Readiness
+from consent_proxy.application.ports.platform import Finding, Readiness
 from tests.api.problems import problem_of
 from tests.fakes.health import FakeLedgerHealth
 from tests.live import Live
@@ -31,7 +31,9 @@ def test_missing_rules_are_warnings_and_never_a_503(unpublished: Live) -> None:
 def bereft(live: Live) -> Iterator[Live]:
     """The service, told that its database is away."""
     state, whole = live.app.state, live.services
-    away = FakeLedgerHealth(Readiness(ready=False, warnings=("the database does not answer",)))
+    away = FakeLedgerHealth(
+        Readiness(ready=False, warnings=(Finding("database-away", "the database does not answer"),))
+    )
     state.services = replace(whole, health=away)
     yield live
     state.services = whole
@@ -49,9 +51,9 @@ def test_a_database_that_is_away_is_a_503(bereft: Live) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/v1/subjects/links", "/v1/consent/changes", "/v1/consent/imports"),
+        "/v1/consent/imports",
         *("/v1/artefacts", "/v1/artefacts/x", "/v1/transfers/x/evidence", "/v1/privacy-requests", "/v1/register"),
-        *("/v1/log/checkpoints", "/v1/webhooks/secret", "/metrics"),
+        *("/v1/log/checkpoints", "/v1/webhooks/secret"),
     ],
 )
 def test_what_is_reserved_says_that_it_is_not_offered(live: Live, path: str) -> None:

@@ -31,8 +31,9 @@ METHODS = {"get", "put", "post", "delete", "head"}
 OPERATIONS = {
     *("checkTransfer", "createKey", "createSubjectToken", "endContract", "exportTransfers", "getConsent"),
     *("getConsentEvent", "getConsentReceipt", "getContract", "getCurrentDisclosure", "getDisclosure", "getHealth"),
-    *("getReadiness", "getReceiptKeys", "getTransfer", "listAccesses", "listConsentEvents", "listContracts"),
-    *("listDisclosures", "listKeys", "listModels", "listTransfers", "publishDisclosure", "putContract"),
+    *("getMetrics", "getReadiness", "getReceiptKeys", "getTransfer", "listAccesses", "listConsentEvents"),
+    *("linkSubjects", "listConsentChanges", "listContracts", "listDisclosures", "listKeys", "listModels"),
+    *("listTransfers", "publishDisclosure", "putContract"),
     *("recordDecision", "revokeKey", "revokeSubjectTokens", "withdrawConsent", "readFile", "headFile"),
     *("falRun", "falSubmit", "falStatus", "falResult", "falCancel"),
     *("replicateCreatePrediction", "replicateCreateModelPrediction", "replicateCreateDeploymentPrediction"),

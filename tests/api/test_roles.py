@@ -75,6 +75,14 @@ ADDRESSES = (
         roles="consent auditor",
         scopes="consent",
     ),
+    Address(method="GET", path="/v1/consent/changes", roles="consent auditor", params={"limit": "1"}),
+    Address(
+        method="POST",
+        path="/v1/subjects/links",
+        roles="consent",
+        about_a_person=True,
+        body={"from": {"subject": "a-guest-of-the-roles", "kind": "session"}, "carry": "all"},
+    ),
     Address(method="POST", path="/v1/subject-tokens", roles="gateway", body={"subject": "somebody"}),
     Address(method="POST", path="/v1/subject-tokens/revocations", roles="gateway", body={"subject": "somebody-else"}),
     Address(

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from consent_proxy.api.transfers import csv_cell
+from consent_proxy.api.transfers import CSV_COLUMNS, csv_cells
 from tests.api.problems import problem_of
 from tests.live import DISCLOSURE, Live, a_person
 
@@ -151,6 +151,9 @@ WRONG_FILTERS: list[dict[str, str]] = [
     {"from": "yesterday"},
     {"from": "2026-11-01T00:00:00"},
     {"subject_ref": "mia"},
+    {"subject": "mia"},
+    {"recipients": "fal"},
+    {"mia@example.com": ""},
 ]
 WRONG_PLACES: list[dict[str, str]] = [
     {"limit": "0"},
@@ -295,5 +298,6 @@ def test_what_opens_nothing_is_not_recorded_as_read(live: Live, story: str) -> N
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_a_cell_that_a_spreadsheet_would_run_is_text(text: str) -> None:
-    assert csv_cell({"contract": {"reference": text}}, "contract.reference") == f"'{text}"
-    assert csv_cell({"contract": {"reference": f"x{text}"}}, "contract.reference") == f"x{text}"
+    at = CSV_COLUMNS.index("contract.reference")
+    assert csv_cells({"contract": {"reference": text}})[at] == f"'{text}"
+    assert csv_cells({"contract": {"reference": f"x{text}"}})[at] == f"x{text}"

@@ -5,11 +5,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from consent_proxy.adapters.system import Uuid7Identifiers
-from consent_proxy.application.ports.consent import DecisionToRecord, PurposeAnswer, WithdrawalToRecord
+from consent_proxy.application.ports.consent import (
+    DecisionToRecord,
+    IdempotencyDigest,
+    LinkToRecord,
+    PurposeAnswer,
+    WithdrawalToRecord,
+)
 from consent_proxy.domain.callers import Credential, ServiceKey
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.disclosures import DisclosedRecipient, Disclosure, disclosure_sha256
+from consent_proxy.domain.links import Carry
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 from tests.builders import KEY, a_contract, a_credential, a_service_key
@@ -91,6 +98,11 @@ def no(purpose: Purpose = Purpose.GENERATION, *, to: frozenset[str] | None = Non
     return PurposeAnswer(purpose=purpose, granted=False, covers={}, recipients=to)
 
 
+def _own(digest: bytes | None) -> IdempotencyDigest | None:
+    """A key's digest, one for each reference."""
+    return (lambda subject_ref: digest + subject_ref.bytes) if digest is not None else None
+
+
 def decision(
     subject_ref: SubjectRef,
     *answers: PurposeAnswer,
@@ -114,7 +126,7 @@ def decision(
         evidence=evidence if evidence is not None else {"surface": "ios", "control": "button"},
         actor="self",
         environment="test",
-        idempotency_digest=idempotency_digest,
+        idempotency=_own(idempotency_digest),
         request_sha256=request,
     )
 
@@ -140,6 +152,27 @@ def withdrawal(
         evidence={"surface": "android"},
         reason=reason,
         environment="test",
-        idempotency_digest=idempotency_digest,
+        idempotency=_own(idempotency_digest),
+        request_sha256=request,
+    )
+
+
+def link(
+    taken: SubjectRef,
+    *,
+    into: SubjectRef,
+    carry: Carry = Carry.ALL,
+    idempotency_digest: bytes | None = None,
+    request: bytes = b"a body",
+) -> LinkToRecord:
+    return LinkToRecord(
+        event_id=_ids.new_id(),
+        kept=into,
+        kept_kind=SubjectKind.ACCOUNT,
+        taken=taken,
+        carry=carry,
+        credential=credential(),
+        environment="test",
+        idempotency=_own(idempotency_digest),
         request_sha256=request,
     )

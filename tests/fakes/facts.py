@@ -44,6 +44,9 @@ class FakeFactsSource:
             self._cached_rules = self._rules()
         return self._cached_rules
 
+    def last_rules(self) -> Rules | None:
+        return self._cached_rules
+
     async def standing_now(self, subject_ref: SubjectRef, *, purpose: Purpose) -> Standing:
         """What the last guard compares with: never cached."""
         standings = await self._standings(subject_ref)

@@ -6,12 +6,14 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from consent_proxy.application.hold_media import MediaRoom
+from consent_proxy.application.ports.consent import Subjects
 from consent_proxy.application.ports.media import MediaTooLarge, MediaUnreadable
 from consent_proxy.application.ports.platform import Clock
 from consent_proxy.application.ports.transfers import Jobs
 from consent_proxy.domain.media import CleanMedium, HeldMedium, MediaFault, MediaKind, MediaOwner, WholeContent
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectRef
+from tests.fakes.subjects import FakeSubjects
 
 PUBLIC_URL = "https://proxy.test"
 
@@ -96,12 +98,14 @@ class FakeMediaSource:
         yield self.files[url]
 
 
-def a_media_room(*, clock: Clock, jobs: Jobs) -> MediaRoom:
+def a_media_room(*, clock: Clock, jobs: Jobs, subjects: Subjects | None = None) -> MediaRoom:
     """All of it, joined as bootstrap joins the real ones."""
     return MediaRoom(
         public_url=PUBLIC_URL,
+        max_bytes=100_000,
         cleaner=FakeMediaCleaner(),
         held=FakeHeldMedia(clock),
         sources=FakeMediaSource(),
         jobs=jobs,
+        subjects=subjects or FakeSubjects(),
     )

@@ -1,6 +1,6 @@
 """The record as an auditor reads it, kept in memory; a test puts it there."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ class FakeTransferReader:
         more = len(found) > page.limit
         return PageOf(items=tuple(items), next_cursor=str(items[-1]["id"]) if more else None)
 
-    async def stream(self, query: TransferQuery) -> AsyncIterator[Mapping[str, Json]]:
+    async def stream(self, query: TransferQuery) -> AsyncGenerator[Mapping[str, Json], None]:
         for record in self._found(query):
             yield record
 

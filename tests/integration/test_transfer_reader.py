@@ -249,7 +249,7 @@ async def test_a_stream_that_is_left_gives_its_connection_back(
         stream = reader.stream(asked())
         async for _item in stream:
             break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     assert len(await ids(reader, asked())) == 5
 
 

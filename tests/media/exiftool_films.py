@@ -7,8 +7,8 @@ STRUCTURE: dict[str, str] = {
     "QuickTime": "CreateDate CurrentTime Duration MatrixStructure ModifyDate MovieFragmentSequence MovieHeaderVersion "
     "NextTrackID PosterTime PreferredRate PreferredVolume PreviewDuration PreviewTime SelectionDuration SelectionTime "
     "TimeScale Unknown_mvex Unknown_tfdt Unknown_tfhd Unknown_trun",
-    "Track": "AVCConfiguration AudioBitsPerSample AudioChannels AudioCodecID AudioFormat AudioSampleRate AverageBitrate "
-    "Balance BitDepth BufferSize ChunkOffset CodecID CodecPrivate ColorPrimaries ColorProfiles "
+    "Track": "AVCConfiguration AudioBitsPerSample AudioChannels AudioCodecID AudioFormat AudioSampleRate "
+    "AverageBitrate Balance BitDepth BufferSize ChunkOffset CodecID CodecPrivate ColorPrimaries ColorProfiles "
     "CompositionTimeToSample CompressorID Endianness GraphicsMode HandlerType ImageHeight ImageWidth LayoutFlags "
     "MatrixCoefficients MatrixStructure Matroska_0x13c0 Matroska_0x15b0 Matroska_0x16aa Matroska_0x16bb "
     "MaxBitrate MediaCreateDate MediaDuration MediaHeaderVersion MediaLanguageCode=und MediaModifyDate "

@@ -86,6 +86,33 @@ def test_fragments_stay_fragments(tmp_path: Path) -> None:
     assert len(inside(after, b"moov", b"mvex", b"trex")) == 2
 
 
+def test_a_film_whose_first_fragment_is_its_own_keeps_all_of_them(tmp_path: Path) -> None:
+    """Some coders write the first samples into the film's tables, and fragments from then on."""
+    first = film(video(), sound(), layout=Layout(is_moov_first=True))
+    later = fragmented(video(), sound())
+    mvex = box(b"mvex", *inside(later, b"moov", b"mvex")[:1])
+    at = first.index(b"moov") - 4
+    end = at + int.from_bytes(first[at : at + 4], "big")
+    content = first[:at] + box(b"moov", moved_chunks(first[at + 8 : end], len(mvex)), mvex) + first[end:]
+    content += later[later.index(b"styp") - 4 :]
+    after, _ = stripped(tmp_path, content)
+    assert (
+        film_samples(after)
+        == film_samples(content)
+        == [[*one, *two] for one, two in zip(film_samples(first), film_samples(later), strict=True)]
+    )
+    assert MARK not in after
+
+
+def moved_chunks(moov: bytes, by: int) -> bytes:
+    """A film's tables, its samples standing so many bytes further on."""
+    for at in (found for found in range(len(moov)) if moov.startswith(b"stco", found)):
+        count = int.from_bytes(moov[at + 8 : at + 12], "big")
+        places = struct.unpack_from(f">{count}I", moov, at + 12)
+        moov = moov[: at + 12] + numbers(*(place + by for place in places)) + moov[at + 12 + 4 * count :]
+    return moov
+
+
 def test_a_track_that_is_switched_off_and_not_known_goes(tmp_path: Path) -> None:
     thumbnails = Reel(handler=b"vide", entry=video_entry(b"jpeg"), samples=(MARK, MARK), flags=2)
     after, result = stripped(tmp_path, film(video(), sound(), thumbnails))
@@ -125,6 +152,7 @@ REFUSED = {
     "encrypted": (film(video(ENCRYPTED)), "encrypted"),
     "encrypted-samples": (film(video(tables=full(b"saiz", MARK))), "encrypted"),
     "samples-elsewhere": (film(video(place=OTHER_FILE)), "another file"),
+    "fragments-unsaid": (fragmented(video()).replace(b"mvex", b"free"), "does not say so"),
     "sound-only": (film(sound()), "holds none"),
     "video-in-sound": (film(sound(), video(), layout=Layout(brand=b"M4A ")), "holds video"),
     "text-only": (film(side(b"text", b"text")), "no track"),
@@ -225,7 +253,8 @@ def test_a_film_larger_than_four_gigabytes_gets_wide_places(tmp_path: Path) -> N
         file.truncate(content.index(b"mdat") - 4 + size)
     with opened(tmp_path / "in") as source:
         layout = bmff._read_layout(source)
-        parts, _ = bmff._whole_film(layout, read_movie(source.read(layout.moov.body.start, layout.moov.body.length)))
+        movie = read_movie(source.read(layout.moov.body.start, layout.moov.body.length))
+        parts, _ = bmff._whole_film(layout, movie, source.size)
     assert isinstance(parts[1], bytes)
     assert inside(parts[1], *TABLES, b"co64")
     assert parts[2] == struct.pack(">I4sQ", 1, b"mdat", 0xFFFFFF00 + 0x40000000 + 16)

@@ -33,7 +33,9 @@ def test_of_a_wav_its_coding_and_its_samples_are_left(tmp_path: Path) -> None:
 
 def test_a_coding_other_than_pcm_keeps_its_count_of_samples(tmp_path: Path) -> None:
     after, _ = stripped(tmp_path, wav(coding(3, bits=32, more=b"\x00\x00")))
-    assert after == riff(coding(3, bits=32), chunk(b"fact", struct.pack("<I", len(PCM))), chunk(b"data", PCM))
+    assert after == riff(
+        coding(3, bits=32, more=b"\x00\x00"), chunk(b"fact", struct.pack("<I", len(PCM))), chunk(b"data", PCM)
+    )
 
 
 def test_a_wav_whose_last_byte_of_padding_is_missing_is_taken(tmp_path: Path) -> None:
@@ -76,6 +78,12 @@ def test_of_an_mp3_its_frames_are_left(tmp_path: Path) -> None:
     assert stripped(tmp_path, id3() + SOUND + APE + ID3V1)[0] == SOUND
 
 
+def test_zeros_behind_the_last_frame_are_cut_off(tmp_path: Path) -> None:
+    after, result = stripped(tmp_path, SOUND + bytes(1000) + ID3V1)
+    assert after == SOUND
+    assert "trailer" in result.removed
+
+
 def test_the_frame_that_joins_pieces_without_a_gap_keeps_its_numbers(tmp_path: Path) -> None:
     after, _ = stripped(tmp_path, GAPLESS + SOUND)
     assert after[417:] == SOUND
@@ -111,6 +119,7 @@ MP3_REFUSED = {
         "longer than",
     ),
     "many-tags": ((b"ID3\x04\x00\x00" + synchsafe(1) + b"M") * 100 + SOUND, "more than"),
+    "places-out-of-order": (GAPLESS.replace(bytes(range(19)), MARK) + SOUND, "not built"),
     "describing-frame-too-long": (frame(bytes(32) + b"Xing\xff\xff\xff\xff" + MARK) + SOUND, "not built"),
 }
 

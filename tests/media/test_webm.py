@@ -97,6 +97,10 @@ REFUSED = {
         HEADER + element(0x18538067, cluster(0), element(0x1654AE6B, VP9)),
         "behind their samples",
     ),
+    "open-cluster-in-a-group": (
+        webm(VP9, clusters=[element(0x1F43B675, element(0xA0, element(0x1F43B675, is_open=True)))]),
+        "how long it is",
+    ),
     "open-tracks": (HEADER + element(0x18538067, element(0x1654AE6B, VP9, is_open=True)), "how long it is"),
 }
 

@@ -162,7 +162,7 @@ def test_a_worker_that_is_killed_is_replaced_and_settled(
             provider.wait_for(*(f"fox {number}" for number in range(4)))
             for pid in served.workers:
                 os.kill(pid, signal.SIGKILL)
-            assert wait_for(lambda: states(ledger_database) == [("indeterminate", SETTLED)] * 4, within=30)
+            assert wait_for(lambda: states(ledger_database) == [("indeterminate", SETTLED)] * 4, within=75)
         assert 200 not in answers
         provider.let_go()
         served.wait_until_ready()

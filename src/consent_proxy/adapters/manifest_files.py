@@ -35,6 +35,8 @@ ModelName = Annotated[str, StringConstraints(pattern=_MODEL, max_length=200)]
 VersionHex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Deployment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+#: Who reviewed an entry. A blank says that nobody has yet.
+Reviewer = Annotated[str, StringConstraints(max_length=300, strip_whitespace=True)]
 
 
 class ManifestFileInvalid(ValueError):
@@ -69,31 +71,47 @@ class FieldEntry(_Entry):
 Fields = dict[str, FieldEntry]
 
 
-class Reviewed(_Entry):
-    """Who says so, and since when."""
+class ModelEntry(_Entry):
+    """One model: what it is for, who is behind it, which schema was read, and its fields.
 
-    reviewed_by: Line
-    reviewed_at: date
-
-
-class ModelEntry(Reviewed):
-    """One model: what it is for, who is behind it, which schema was read, and its fields."""
+    With a blank ``reviewed_by`` it is a draft, and of no force whatever else it says. ``review`` is what a draft leaves
+    to the reviewer: paths, and why they were not placed. ``left_out`` are paths that a reviewer read and did not want.
+    """
 
     id: ModelName
     purpose: Purpose
     source: Line
     source_sha256: VersionHex | None = None
-    sub_processors: tuple[Slug, ...]
+    reviewed_by: Reviewer
+    reviewed_at: date | None = None
+    sub_processors: tuple[Slug, ...] | None = None
     versions: tuple[VersionHex, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     uses: tuple[str, ...] = ()
     fields: Fields = {}
     replaces: StrictBool = False
+    left_out: tuple[Line, ...] = ()
+    review: dict[str, Line] = {}
+
+    def fault(self) -> tuple[str, str] | None:
+        """What a reviewed entry lacks, and where, or ``None``. Of a draft nothing is asked."""
+        if not self.reviewed_by:
+            return None
+        if self.reviewed_at is None:
+            return "reviewed_at", "is required once reviewed_by says who"
+        if self.sub_processors is None:
+            return "sub_processors", "is required: the makers behind the model, or [] where the recipient runs it alone"
+        if self.review:
+            left = ", ".join(self.review)
+            return "review", f"still lists {left}: move each to [model.fields], or to left_out"
+        return None
 
 
-class ExtensionEntry(Reviewed):
+class ExtensionEntry(_Entry):
     """What an operator adds to a model that another file lists."""
 
+    reviewed_by: Annotated[Reviewer, StringConstraints(min_length=1)]
+    reviewed_at: date
     id: ModelName
     purpose: Purpose | None = None
     versions: tuple[VersionHex, ...] = ()
@@ -123,10 +141,13 @@ class Extension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFile:
-    """What one file says. ``replacing`` are the manifests in it that stand in for one listed before."""
+    """What one file says. ``replacing`` are the manifests in it that stand in for one listed before. ``drafts`` are
+    those that nobody has reviewed: they open no door, and take no other's place.
+    """
 
     name: str
     manifests: tuple[domain.Manifest, ...]
+    drafts: tuple[domain.Manifest, ...]
     replacing: frozenset[tuple[str, str, Purpose]]
     extensions: tuple[Extension, ...]
 
@@ -150,8 +171,11 @@ def read_manifest_file(text: str, *, name: str) -> ManifestFile:
     manifests = tuple(_manifest(family, model, name=name) for model in family.model)
     return ManifestFile(
         name=name,
-        manifests=manifests,
-        replacing=frozenset((family.provider, model.id, model.purpose) for model in family.model if model.replaces),
+        manifests=tuple(manifest for manifest in manifests if manifest.is_reviewed),
+        drafts=tuple(manifest for manifest in manifests if not manifest.is_reviewed),
+        replacing=frozenset(
+            (family.provider, model.id, model.purpose) for model in family.model if model.replaces and model.reviewed_by
+        ),
         extensions=tuple(Extension(file=name, provider=family.provider, entry=entry) for entry in family.extension),
     )
 
@@ -190,6 +214,9 @@ def extended(manifest: domain.Manifest, extension: Extension) -> domain.Manifest
 
 def _manifest(family: FamilyFile, model: ModelEntry, *, name: str) -> domain.Manifest:
     where = f"{name}: model '{model.id}'"
+    if (fault := model.fault()) is not None:
+        place, words = fault
+        raise ManifestFileInvalid(f"{where}, {place}: {words}")
     entries = dict(model.fields)
     for used in model.uses:
         if used not in family.shared:
@@ -197,7 +224,7 @@ def _manifest(family: FamilyFile, model: ModelEntry, *, name: str) -> domain.Man
         if twice := sorted(entries.keys() & family.shared[used].keys()):
             raise ManifestFileInvalid(f"{where}: {', '.join(twice)} is listed twice; leave it out of one")
         entries |= family.shared[used]
-    if not entries:
+    if not entries and model.reviewed_by:
         raise ManifestFileInvalid(f"{where} lists no field, so nothing could be sent; add [model.fields]")
     try:
         fields = domain.field_tree({path: entry.as_field(path) for path, entry in sorted(entries.items())})
@@ -211,13 +238,14 @@ def _manifest(family: FamilyFile, model: ModelEntry, *, name: str) -> domain.Man
             purpose=model.purpose,
             fields=fields,
             sha256="",
-            sub_processors=model.sub_processors,
+            sub_processors=model.sub_processors or (),
             versions=model.versions,
             deployments=model.deployments,
             source=model.source,
             source_sha256=model.source_sha256 or "",
             reviewed_by=model.reviewed_by,
             reviewed_at=model.reviewed_at,
+            left_out=model.left_out,
         )
     )
 

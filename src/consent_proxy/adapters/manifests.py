@@ -29,6 +29,7 @@ class FileManifestCatalogue:
         for extension in (extension for file in added for extension in file.extensions):
             _extend(by_key, extension)
         self._all = tuple(by_key[key] for key in sorted(by_key))
+        self._drafts = tuple(draft for file in (*own, *added) for draft in file.drafts)
         self._by_model = _claims((manifest, manifest.id) for manifest in self._all)
         self._by_version = _claims((manifest, version) for manifest in self._all for version in manifest.versions)
         self._by_deployment = _claims((manifest, name) for manifest in self._all for name in manifest.deployments)
@@ -48,6 +49,10 @@ class FileManifestCatalogue:
     def all(self) -> tuple[Manifest, ...]:
         """Every manifest, by provider, model and purpose."""
         return self._all
+
+    def drafts(self) -> tuple[Manifest, ...]:
+        """Those that nobody has reviewed. No ``find`` ever finds one."""
+        return self._drafts
 
 
 def _collected(own: Iterable[ManifestFile], added: Iterable[ManifestFile]) -> dict[_Key, Manifest]:

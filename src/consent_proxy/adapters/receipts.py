@@ -33,7 +33,9 @@ class Ed25519ReceiptSigner:
         """Sign with the key that was in use at a moment, so that the same receipt comes out each time."""
         secret = self._in_use(at)
         headers = {"kid": self._jwks[secret.version]["kid"], "typ": _TYPE}
-        return jwt.encode(dict(claims), self._keys[secret.version], algorithm="EdDSA", headers=headers)
+        # In one order throughout: jsonb gives back the members of an object in another order than they came in.
+        ordered = json.loads(json.dumps(claims, sort_keys=True))
+        return jwt.encode(ordered, self._keys[secret.version], algorithm="EdDSA", headers=headers)
 
     def public_keys(self) -> list[dict[str, Json]]:
         """The JWK set's keys, retired ones kept: what they signed stays verifiable."""

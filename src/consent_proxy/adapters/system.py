@@ -1,17 +1,30 @@
-"""The machine's clock, and new ids that sort by the time they were made."""
+"""The machine's clock, work in the background, and new ids that sort by the time they were made."""
 
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from threading import Lock
+from typing import Any
 from uuid import UUID
 
 _RANDOM_BITS = 74
 #: How far an id made in the same millisecond may lie behind the one before it: 32 bits keep it unguessable.
 _STEP_BYTES = 4
+
+
+@asynccontextmanager
+async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Background work that goes on inside the block, and has ended after it."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 class SystemClock:
@@ -61,10 +74,3 @@ class Uuid7Identifiers:
         self._milliseconds = milliseconds
         # One bit less than there is room for, so that a busy millisecond has steps to take.
         self._tail = int.from_bytes(self._random_bytes(10)) >> (80 - _RANDOM_BITS + 1)
-
-
-async def stop_task(task: "asyncio.Task[None]") -> None:
-    """End a task that runs for ever, and wait until it has."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

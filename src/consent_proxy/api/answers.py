@@ -96,13 +96,43 @@ class ConsentOut(Outbound):
 
 
 class RecordedOut(Outbound):
-    """What a decision or a withdrawal came to. ``reason`` says why it changed nothing, where it did not."""
+    """What a decision, a withdrawal or a link came to. ``reason`` says why it changed nothing, where it did not."""
 
     event_id: UUID
     effective: bool
     reason: str | None
     standing: list[StandingOut]
     receipt: str | None
+
+
+class ChangedAnswerOut(Outbound):
+    """One answer that counted: granted, declined or withdrawn. No recipients means all."""
+
+    purpose: str
+    decision: str
+    recipients: list[str] | None
+
+
+class ChangeOut(Outbound):
+    """What changed for whom. Of a link, ``linked_from`` is the reference that is now one with ``subject_ref``.
+
+    A link has no answers of its own: read what stands with ``GET /v1/consent``.
+    """
+
+    event_id: UUID
+    kind: Literal["decision", "withdrawal", "link"]
+    subject_ref: UUID
+    linked_from: UUID | None
+    purposes: list[str]
+    answers: list[ChangedAnswerOut]
+    at: datetime
+
+
+class ChangesOut(Outbound):
+    """A part of the feed. ``next_cursor`` is where to go on, also after an empty part."""
+
+    items: list[ChangeOut]
+    next_cursor: str | None
 
 
 class PageOut(Outbound):

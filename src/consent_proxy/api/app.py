@@ -9,11 +9,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from consent_proxy.api import (
+    changes,
     check,
     consent,
     contracts,
@@ -22,7 +24,9 @@ from consent_proxy.api import (
     fal,
     health,
     keys,
+    links,
     media,
+    metrics,
     models,
     outputs,
     problem_pages,
@@ -34,6 +38,7 @@ from consent_proxy.api import (
 )
 from consent_proxy.api.problems import Problem, problem_document
 from consent_proxy.api.surface import Surface
+from consent_proxy.application.ports.observation import Meter
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
 from consent_proxy.domain.refusals import Reason
 
@@ -41,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 API_VERSION = "1"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+#: FastAPI's own tells URLs, messages of exceptions and what did not validate, and switches itself on by a variable.
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -48,19 +55,30 @@ class Application(FastAPI):
     """FastAPI with the provider surfaces before its middleware and router: they carry the traffic and need neither."""
 
     surfaces: Mapping[str, Surface] = {fal.PREFIX: fal.surface(), replicate.PREFIX: replicate.surface()}
+    #: Before it stops it serves on for a while and says so: `/readyz`, and the end of each connection.
+    is_stopping: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a provider's call to its surface, and everything else on."""
         if scope["type"] == "http":
             path: str = scope["path"]
+            if self.is_stopping:
+                send = _closing(send)
             for prefix, surface in self.surfaces.items():
                 if path.startswith(prefix):
                     below = {**scope, "app": self, "path_params": {"path": path.removeprefix(prefix)}}
                     return await surface(below, receive, send)
+            send = _counting(send, self.state.services.meter, surface=_surface(path))
         return await super().__call__(scope, receive, send)
 
 
-def create_app(lifespan: Lifespan | None = None) -> FastAPI:
+_CONTROL = (
+    *(disclosures, contracts, consent, changes, links, tokens, media, check, keys, transfers, models, receipts, health),
+    metrics,
+)
+
+
+def create_app(lifespan: Lifespan | None = None) -> Application:
     """Build the application. ``app.state.services`` has to be set, by the lifespan, before a request is served.
 
     Without a lifespan it serves nothing and describes everything: settings and database are not needed for OpenAPI.
@@ -73,16 +91,44 @@ def create_app(lifespan: Lifespan | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry=_NO_TELEMETRY,
         responses=control_openapi.RESPONSES,
     )
     app.router.routes.extend(outputs.routes())
-    for resource in (disclosures, contracts, consent, tokens, media, check, keys, transfers, models, receipts, health):
+    for resource in _CONTROL:
         app.include_router(resource.router)
     for pages in (problem_pages, reserved):
         app.router.routes.extend(pages.routes())
     _add_handlers(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+def _surface(path: str) -> str:
+    """What a path is counted under: paths themselves have no end."""
+    if path.startswith(("/v1/files/", "/v1/streams/")):
+        return "files"
+    return "control" if path.startswith("/v1/") else "service"
+
+
+def _counting(send: Send, meter: Meter, *, surface: str) -> Send:
+    async def counted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            meter.answered(surface, status=message["status"])
+        await send(message)
+
+    return counted
+
+
+def _closing(send: Send) -> Send:
+    """The caller's next request shall take another connection, to another replica."""
+
+    async def closed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return closed
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from consent_proxy.application.ports.consent import Subjects
 from consent_proxy.application.ports.platform import Clock, TokenSigner
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource
-from consent_proxy.domain.callers import TOKEN_PREFIX, Credential, CredentialKind, Role, Scope
+from consent_proxy.application.recognise import is_one_person
+from consent_proxy.domain.callers import BOOTSTRAP_CALLER, TOKEN_PREFIX, Credential, CredentialKind, Role, Scope
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import (
@@ -20,10 +21,9 @@ from consent_proxy.domain.subjects import (
     SubjectKind,
     SubjectRef,
     identifier_from_header,
+    identifier_from_text,
 )
 
-#: The caller that the bootstrap key speaks for; fixed, so that its jobs stay its own across restarts.
-BOOTSTRAP_CALLER = UUID("00000000-0000-7000-8000-000000000001")
 _SCHEMES = frozenset({"bearer", "key", "token"})
 
 
@@ -70,6 +70,14 @@ async def authenticate(head: RequestHead, *, door: Door, fresh: bool) -> Credent
     return credential
 
 
+def authenticate_last(head: RequestHead, *, door: Door) -> Credential | None:
+    """The credential by the rules that were read last, however long ago: for what opens nothing of anybody's."""
+    rules = door.facts.last_rules()
+    credential = _known(_secret(head), rules, door=door) if rules is not None else None
+    expired = credential is not None and credential.expires_at is not None and door.clock.now() >= credential.expires_at
+    return None if expired else credential
+
+
 async def note_use(credential: Credential, *, rulebook: Rulebook, clock: Clock) -> None:
     """Remember, to the minute, that a service key was used."""
     if credential.kind is CredentialKind.SERVICE_KEY:
@@ -97,21 +105,33 @@ def require(credential: Credential, *, roles: frozenset[Role], scopes: frozenset
 _KEYS_ONLY = "this needs a service key; a subject token does not open it"
 
 
-async def subject_of(head: RequestHead, *, credential: Credential, door: Door, create: bool) -> Subject | None:
+async def subject_of(
+    head: RequestHead, *, credential: Credential, door: Door, create: bool, fresh: bool = False
+) -> Subject | None:
     """The subject a request names by header or token, or ``None`` where it names none.
 
-    ``create`` gives an identifier that is new here its reference; without it, a new identifier is ``None``. Raises
-    ``Problem``: an identifier that cannot be one, or one that is not the token's.
+    ``create`` gives an identifier that is new here its reference; without it, a new identifier is ``None``. ``fresh``
+    follows links made until now; without it the reference may have been linked some seconds ago, or since the token
+    was minted. Raises ``Problem``: an identifier that cannot be one, or one that is not the token's.
     """
-    identifier = _identifier(head)
-    if credential.subject_ref is not None and credential.subject_kind is not None:
-        if identifier is not None and await door.subjects.find(identifier) != credential.subject_ref:
+    identifier = identifier_in(head)
+    own, subjects = credential.subject_ref, door.subjects
+    if own is not None and credential.subject_kind is not None:
+        if identifier is not None and not await _names(identifier, own, subjects=subjects):
             raise Problem(Reason.SUBJECT_MISMATCH, "the subject token belongs to another subject than Consent-Subject")
-        return Subject(ref=credential.subject_ref, kind=credential.subject_kind)
+        return Subject(ref=await subjects.follow(own) if fresh else own, kind=credential.subject_kind)
     if identifier is None:
         return None
-    ref = await (door.subjects.resolve(identifier) if create else door.subjects.find(identifier))
+    ref = await (subjects.resolve(identifier, fresh=fresh) if create else subjects.find(identifier, fresh=fresh))
     return Subject(ref=ref, kind=identifier.kind) if ref is not None else None
+
+
+async def _names(identifier: SubjectIdentifier, own: SubjectRef, *, subjects: Subjects) -> bool:
+    """Whether an identifier names the person of a token. A remembered no is read again first."""
+    if await subjects.find(identifier) == own:
+        return True
+    named = await subjects.find(identifier, fresh=True)
+    return named is not None and await is_one_person(named, own, subjects=subjects)
 
 
 def subject_missing() -> Problem:
@@ -119,7 +139,16 @@ def subject_missing() -> Problem:
     return Problem(Reason.SUBJECT_MISSING, "name the person in the header Consent-Subject, or use a subject token")
 
 
-def _identifier(head: RequestHead) -> SubjectIdentifier | None:
+def identifier_of(subject: str, kind: str | None) -> SubjectIdentifier:
+    """The identifier that a body names. Raises ``Problem``."""
+    try:
+        return identifier_from_text(subject, kind=kind)
+    except SubjectInvalid as error:
+        raise Problem(Reason.SUBJECT_INVALID, str(error)) from None
+
+
+def identifier_in(head: RequestHead) -> SubjectIdentifier | None:
+    """The identifier that the headers name, if they name one. Raises ``Problem``."""
     raw = head.raw(b"consent-subject")
     kind = head.get("consent-subject-kind")
     if raw is None:

@@ -1,29 +1,25 @@
 """Consent over HTTP: record an answer, take it back, read what stands and how it came to."""
 
-import json
-from collections.abc import Iterable
-from hashlib import sha256
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from consent_proxy.api.answers import ConsentOut, PageOut, RecordedOut, StandingOut
-from consent_proxy.api.auth import Subject, subject_missing
+from consent_proxy.api.answers import ConsentOut, PageOut, RecordedOut
+from consent_proxy.api.auth import subject_missing
 from consent_proxy.api.disclosures import shown_out
 from consent_proxy.api.listing import PageQuery, note_access, read_page
 from consent_proxy.api.problems import Problem, problem_of
+from consent_proxy.api.recording import body_digest, idempotency, key_reused, receipt_of, recorded_out, standing_out
 from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_found
 from consent_proxy.api.schemas import DecisionIn, Moment, WithdrawalIn
-from consent_proxy.application.issue_receipt import issue_receipt
 from consent_proxy.application.ports.consent import (
     IdempotencyKeyReused,
-    RecordedEvent,
     StoredEvent,
     WithdrawalToRecord,
 )
-from consent_proxy.application.read_standing import StandingRow, StandingView, read_standing
+from consent_proxy.application.read_standing import StandingView, read_standing
 from consent_proxy.application.record_decision import AnswerGiven, DecisionGiven, record_decision
 from consent_proxy.application.withdraw import withdraw
 from consent_proxy.domain.callers import Role, Scope
@@ -34,8 +30,6 @@ from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import SubjectRef
 
 router = APIRouter(prefix="/v1/consent", tags=["consent"], route_class=StrictRoute)
-
-_MAX_KEY = 255
 
 
 @router.post("/decisions", operation_id="recordDecision", status_code=201)
@@ -59,17 +53,17 @@ async def decide(decision: DecisionIn, visit: CurrentVisit, response: Response) 
         evidence=decision.evidence.as_recorded(),
         actor=decision.actor,
         environment=services.environment,
-        idempotency_digest=_idempotency(visit, subject),
-        request_sha256=_body_digest(visit),
+        idempotency=idempotency(visit),
+        request_sha256=body_digest(visit),
     )
     try:
         recorded = await record_decision(given, rules=rules, ledger=services.ledger, at=services.clock.now())
     except IdempotencyKeyReused:
-        raise _key_reused() from None
+        raise key_reused() from None
     if isinstance(recorded, Refusal):
         raise problem_of(recorded)
     response.headers["cache-control"] = "no-store"
-    return await _recorded(recorded, rules=rules, visit=visit)
+    return await recorded_out(recorded, rules=rules, visit=visit)
 
 
 @router.post("/withdrawals", operation_id="withdrawConsent", status_code=201)
@@ -92,15 +86,15 @@ async def take_back(
         evidence=withdrawal.evidence.as_recorded(),
         reason=withdrawal.reason,
         environment=services.environment,
-        idempotency_digest=_idempotency(visit, subject),
-        request_sha256=_body_digest(visit),
+        idempotency=idempotency(visit),
+        request_sha256=body_digest(visit),
     )
     try:
         recorded = await withdraw(to_record, ledger=services.ledger, held=services.media.held)
     except IdempotencyKeyReused:
-        raise _key_reused() from None
+        raise key_reused() from None
     response.headers["cache-control"] = "no-store"
-    return await _recorded(recorded, rules=await services.facts.rules(fresh=False), visit=visit)
+    return await recorded_out(recorded, rules=await services.facts.rules(fresh=False), visit=visit)
 
 
 @router.get("", operation_id="getConsent")
@@ -140,7 +134,7 @@ async def events(
     ref = SubjectRef(subject_ref) if subject_ref is not None else await _named(visit)
     if ref is None:
         return PageOut(items=[], next_cursor=None)
-    if visit.credential.subject_ref is not None and ref != visit.credential.subject_ref:
+    if not await visit.may_see(ref):
         raise Problem(Reason.SUBJECT_MISMATCH, "the subject token belongs to another subject")
     page = await read_page(visit.services.ledger.events(ref, page=query.page))
     await note_access(visit, resource="/v1/consent/events", subject_ref=ref, items=len(page.items))
@@ -167,23 +161,15 @@ async def receipt(event_id: UUID, visit: CurrentVisit) -> PlainTextResponse:
     found = await _own_event(event_id, visit)
     resource = "/v1/consent/events/{id}/receipt"
     await note_access(visit, resource=resource, subject_ref=found.subject_ref, object_id=str(event_id), items=1)
-    text = await _receipt(found, rules=await visit.services.facts.rules(fresh=False), visit=visit)
+    text = await receipt_of(found, rules=await visit.services.facts.rules(fresh=False), visit=visit)
     return PlainTextResponse(text, media_type="application/jose", headers={"cache-control": "no-store"})
 
 
 async def _own_event(event_id: UUID, visit: Visit) -> StoredEvent:
     found = await visit.services.ledger.event(event_id)
-    own = visit.credential.subject_ref
-    if found is None or (own is not None and found.subject_ref != own):
+    if found is None or not await visit.may_see(found.subject_ref):
         raise not_found("event")
     return found
-
-
-async def _receipt(event: StoredEvent, *, rules: Rules, visit: Visit) -> str:
-    services = visit.services
-    return await issue_receipt(
-        event, ledger=services.ledger, rules=rules, signer=services.receipts, public_url=services.public_url
-    )
 
 
 async def _named(visit: Visit) -> SubjectRef | None:
@@ -209,72 +195,16 @@ def _answers(decision: DecisionIn) -> list[AnswerGiven] | None:
     return None
 
 
-def _idempotency(visit: Visit, subject: Subject) -> bytes | None:
-    key = visit.head.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= _MAX_KEY or not key.isprintable():
-        raise Problem(Reason.BODY_INVALID, f"Idempotency-Key has to be 1 to {_MAX_KEY} printable characters")
-    # The operation and the subject belong to the key: one app's counter may well repeat across its users.
-    scoped = f"{visit.head.path}\n{subject.ref}\n{key}"
-    return visit.services.digests.idempotency(scoped, caller_id=visit.credential.caller_id)
-
-
-def _body_digest(visit: Visit) -> bytes:
-    """The same JSON is the same request, however it was spelt."""
-    return sha256(json.dumps(json.loads(visit.body or b"{}"), sort_keys=True).encode()).digest()
-
-
-def _key_reused() -> Problem:
-    return Problem(Reason.IDEMPOTENCY_KEY_REUSED, "this Idempotency-Key came with another body: use a new key")
-
-
-async def _recorded(recorded: RecordedEvent, *, rules: Rules, visit: Visit) -> RecordedOut:
-    view = read_standing(
-        recorded.standings,
-        subject_ref=recorded.event.subject_ref,
-        rules=rules,
-        at=visit.services.clock.now(),
-        locale=None,
-    )
-    return RecordedOut(
-        event_id=recorded.event.id,
-        effective=recorded.event.effective,
-        # Of an event without effect; the motive of a withdrawal stands in the event.
-        reason=recorded.event.reason if not recorded.event.effective else None,
-        standing=_rows(view.rows),
-        receipt=await _receipt(recorded.event, rules=rules, visit=visit),
-    )
-
-
 def _consent(view: StandingView) -> ConsentOut:
     return ConsentOut.model_validate(
         {
             "subject_ref": view.subject_ref,
             "must_ask": view.must_ask,
             "ai_features": view.ai_features,
-            "standing": _rows(view.rows),
+            "standing": standing_out(view.rows),
             "disclosure": shown_out(view.disclosure) if view.disclosure is not None else None,
         }
     )
-
-
-def _rows(rows: Iterable[StandingRow]) -> list[StandingOut]:
-    return [
-        StandingOut(
-            purpose=row.purpose,
-            recipient=row.recipient,
-            state=row.state,
-            must_ask=row.must_ask,
-            may_ask=row.may_ask,
-            disclosure=row.disclosure,
-            categories=sorted(row.categories),
-            decided_at=row.decided_at,
-            valid_until=row.valid_until,
-            deadline=row.deadline,
-        )
-        for row in rows
-    ]
 
 
 def _event(event: StoredEvent, *, rules: Rules) -> dict[str, Any]:
@@ -298,5 +228,7 @@ def _event(event: StoredEvent, *, rules: Rules) -> dict[str, Any]:
         "caller": event.caller,
         "credential": dict(event.credential),
         "environment": event.environment,
+        "linked_from": str(event.linked_from) if event.linked_from is not None else None,
+        "carry": event.carry,
         "text_shown": shown,
     }

@@ -49,12 +49,14 @@ _SUBJECT = (
     ("Consent-Subject", "The person, percent-encoded once; not needed with a subject token.", _TEXT),
     ("Consent-Subject-Kind", "Part of the identity.", {"type": "string", "enum": ["account", "session"]}),
 )
+_STAYS = (("Consent-Subject", "The identifier that stays, percent-encoded once.", _TEXT), _SUBJECT[1])
 _ONCE = (("Idempotency-Key", "The same key and body again are answered as before, without effect.", _TEXT),)
 
 #: Headers that routes read off the request's head, by operation.
 _HEADERS = {
     "recordDecision": _SUBJECT + _ONCE,
     "withdrawConsent": _SUBJECT + _ONCE,
+    "linkSubjects": _STAYS + _ONCE,
     **dict.fromkeys(
         (
             "getConsent",

@@ -23,12 +23,18 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request, response: Response) -> ReadyOut:
     """200 when the database answers and its schema fits; what an operator should look at stands in ``warnings``."""
     services = services_of(request)
+    response.headers["cache-control"] = "no-store"
+    if request.app.is_stopping:
+        response.status_code = 503
+        return ReadyOut(status="not-ready", warnings=["this process is stopping: send nothing more here"])
     found = await readiness(
         health=services.health,
         facts=services.facts,
         manifests=services.manifests,
         clock=services.clock,
+        setup=services.setup,
     )
     response.status_code = 200 if found.ready else 503
-    response.headers["cache-control"] = "no-store"
-    return ReadyOut(status="ready" if found.ready else "not-ready", warnings=list(found.warnings))
+    return ReadyOut(
+        status="ready" if found.ready else "not-ready", warnings=[warning.message for warning in found.warnings]
+    )

@@ -20,6 +20,8 @@ from consent_proxy.domain.subjects import SubjectRef
 #: Nothing is recorded after it, and readers may add to a moment without leaving the calendar.
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(max_length=200)]
 Order = Annotated[Literal["desc", "asc"], Query()]
 From = Annotated[Moment | None, Query(alias="from")]
 To = Annotated[Moment | None, Query(alias="to")]
@@ -38,8 +40,8 @@ class PageParameters:
 
     def __init__(
         self,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
         order: Order = "desc",
         from_at: From = None,
         to_at: To = None,
@@ -64,14 +66,20 @@ def part_of(
 ) -> PageOf[Item]:
     """The part of a list that is held in memory; ``key`` names an item among all. Raises ``Problem``."""
     ordered = sorted(items, key=lambda item: (at(item), key(item)), reverse=page.descending)
-    if page.cursor is not None:
-        places = [key(item) for item in ordered]
-        if page.cursor not in places:
-            raise _no_such_cursor()
-        ordered = ordered[places.index(page.cursor) + 1 :]
     matching = [item for item in ordered if _within(at(item), page)]
-    part = matching[: page.limit]
-    return PageOf(items=tuple(part), next_cursor=key(part[-1]) if len(matching) > page.limit else None)
+    return cut(matching, limit=page.limit, cursor=page.cursor, key=key)
+
+
+def cut(items: Sequence[Item], *, limit: int, cursor: str | None, key: Callable[[Item], str]) -> PageOf[Item]:
+    """The part after the cursor of a list that is in order; ``key`` names an item among all. Raises ``Problem``."""
+    rest = items
+    if cursor is not None:
+        places = [key(item) for item in items]
+        if cursor not in places:
+            raise _no_such_cursor()
+        rest = items[places.index(cursor) + 1 :]
+    part = rest[:limit]
+    return PageOf(items=tuple(part), next_cursor=key(part[-1]) if len(rest) > limit else None)
 
 
 def _within(moment: datetime, page: Page) -> bool:

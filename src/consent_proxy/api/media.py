@@ -28,7 +28,7 @@ async def hold(request: Request, visit: CurrentVisit, response: Response) -> Hel
     """
     owner = await _owner(visit, create=True)
     services = visit.services
-    pieces = read_upload(request.stream(), visit.head, limit=services.media_limit)
+    pieces = read_upload(request.stream(), visit.head, limit=services.media.max_bytes)
     try:
         held = await hold_media(pieces, owner=owner, facts=services.facts, room=services.media)
     except MediaStoreUnavailable:

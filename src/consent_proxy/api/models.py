@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from consent_proxy.api.answers import PageOut
+from consent_proxy.api.listing import Cursor, Limit, cut
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.manifests import Field, Manifest
@@ -17,15 +18,18 @@ async def list_all(
     visit: CurrentVisit,
     provider: Annotated[str | None, Query(max_length=64)] = None,
     model: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> PageOut:
     """The manifests in force, with every field that may be sent and what it is."""
     visit.require_role(Role.GATEWAY, Role.AUDITOR)
-    manifests = (
+    manifests = [
         manifest
         for manifest in visit.services.manifests.all()
         if provider in {None, manifest.provider} and model in {None, manifest.id}
-    )
-    return PageOut(items=[manifest_document(manifest) for manifest in manifests], next_cursor=None)
+    ]
+    part = cut(manifests, limit=limit, cursor=cursor, key=lambda manifest: manifest.sha256)
+    return PageOut(items=[manifest_document(manifest) for manifest in part.items], next_cursor=part.next_cursor)
 
 
 def manifest_document(manifest: Manifest) -> dict[str, Any]:
@@ -43,6 +47,7 @@ def manifest_document(manifest: Manifest) -> dict[str, Any]:
         "source_sha256": manifest.source_sha256,
         "reviewed_by": manifest.reviewed_by,
         "reviewed_at": manifest.reviewed_at.isoformat() if manifest.reviewed_at is not None else None,
+        "left_out": list(manifest.left_out),
         "fields": [document for member in manifest.fields.values() for document in _places(member)],
     }
 

@@ -16,7 +16,7 @@ from consent_proxy.domain.refusals import Reason
 _ONCE = frozenset({b"authorization", b"idempotency-key", b"content-length", b"content-type", b"traceparent"})
 #: How deep arrays and objects may nest in a body.
 MAX_DEPTH = 64
-_TRACE = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACE = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -42,10 +42,16 @@ class RequestHead:
         return value.decode("latin-1") if value is not None else None
 
     @property
+    def traceparent(self) -> str | None:
+        """A W3C ``traceparent``, where it is one; never forwarded."""
+        given = self.get("traceparent") or ""
+        return given if _TRACE.match(given) else None
+
+    @property
     def trace_id(self) -> str | None:
-        """The trace id of a W3C ``traceparent``; recorded, never forwarded."""
-        match = _TRACE.match(self.get("traceparent") or "")
-        return match.group(1) if match else None
+        """The trace id of the ``traceparent``; recorded, never forwarded."""
+        given = self.traceparent
+        return given[3:35] if given is not None else None
 
 
 def read_head(scope: Scope) -> RequestHead:

@@ -13,8 +13,6 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _LATER = "this version does not offer it yet"
 _RESERVED = {
-    "/v1/subjects/links": f"{_LATER}: ask again under the new identifier",
-    "/v1/consent/changes": f"{_LATER}: read GET /v1/consent, which is always of now",
     "/v1/consent/imports": _LATER,
     "/v1/artefacts": "trainings are not offered yet, so there are no artefacts",
     "/v1/artefacts/{id}": "trainings are not offered yet, so there are no artefacts",
@@ -23,7 +21,6 @@ _RESERVED = {
     "/v1/register": _LATER,
     "/v1/log/{rest:path}": _LATER,
     "/v1/webhooks/secret": "webhooks are not offered yet: poll the job instead",
-    "/metrics": _LATER,
 }
 
 

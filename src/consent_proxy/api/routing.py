@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -15,8 +16,10 @@ from consent_proxy.api.problems import Problem
 from consent_proxy.api.requests import RequestHead, parse_json, read_body, read_head
 from consent_proxy.api.services import Services
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
+from consent_proxy.application.recognise import is_one_person
 from consent_proxy.domain.callers import Credential, Role, Scope
 from consent_proxy.domain.refusals import Reason
+from consent_proxy.domain.subjects import SubjectRef
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +33,9 @@ class StrictRoute(APIRoute):
     """A route whose body is parsed by our own parser before FastAPI validates it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the handler: check the head, read and parse the body once, hand both on."""
+        """Wrap the handler: check head and query, read and parse the body once, hand both on."""
         handle = super().get_route_handler()
+        parameters = _query_parameters(self.dependant)
 
         async def quiet(request: Request) -> Response:
             try:
@@ -47,6 +51,8 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             head = read_head(request.scope)
             request.state.head = head
+            if not parameters.issuperset(request.query_params):
+                raise _no_such_parameter(parameters)
             if self.body_field is not None:
                 body = await read_body(request.receive, head, limit=CONTROL_BODY_LIMIT)
                 request._body = body  # noqa: SLF001 - Starlette's own cache of the body
@@ -56,6 +62,17 @@ class StrictRoute(APIRoute):
             return await handle(request)
 
         return quiet
+
+
+def _query_parameters(dependant: Dependant) -> frozenset[str]:
+    own = frozenset(field.alias for field in dependant.query_params)
+    return own.union(*map(_query_parameters, dependant.dependencies))
+
+
+def _no_such_parameter(known: frozenset[str]) -> Problem:
+    """A filter with a typing error would otherwise answer for everybody what was asked about one."""
+    takes = f"takes {', '.join(sorted(known))}" if known else "takes none"
+    return Problem(Reason.BODY_INVALID, f"the query has a parameter that is not known here: this address {takes}")
 
 
 def _require_json(head: RequestHead) -> None:
@@ -90,7 +107,13 @@ class Visit:
 
     async def subject_if_named(self, *, create: bool = False) -> Subject | None:
         """The subject, or ``None`` where none is named or, without ``create``, none of that name is known."""
-        return await subject_of(self.head, credential=self.credential, door=self.services.door, create=create)
+        door = self.services.door
+        return await subject_of(self.head, credential=self.credential, door=door, create=create, fresh=True)
+
+    async def may_see(self, subject_ref: SubjectRef) -> bool:
+        """Whether what belongs to a subject is the credential's to see: a token sees its own person alone."""
+        own = self.credential.subject_ref
+        return own is None or await is_one_person(subject_ref, own, subjects=self.services.subjects)
 
 
 def not_found(what: str) -> Problem:

@@ -21,6 +21,7 @@ from pydantic import (
 from consent_proxy.domain.callers import Role, Scope
 from consent_proxy.domain.categories import GRANTABLE, DataCategory, Purpose
 from consent_proxy.domain.disclosures import parse_duration
+from consent_proxy.domain.links import Carry
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -253,6 +254,20 @@ class WithdrawalIn(Inbound):
     occurred_at: Moment | None = None
     evidence: Evidence = Evidence()
     reason: Literal["user-request", "account-closed", "guardian", "operator"] = "user-request"
+
+
+class IdentifierIn(Inbound):
+    """An identifier as a body names it."""
+
+    subject: str
+    kind: Literal["account", "session"] | None = None
+
+
+class LinkIn(Inbound):
+    """The identifier that goes into the header's, and what it takes along: every answer, or only the noes."""
+
+    source: Annotated[IdentifierIn, Field(alias="from")]
+    carry: Carry
 
 
 class SubjectTokenIn(Inbound):

@@ -9,6 +9,7 @@ from consent_proxy.api.auth import Door
 from consent_proxy.application.forward import Walk
 from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.consent import ConsentLedger, Subjects
+from consent_proxy.application.ports.observation import Meter
 from consent_proxy.application.ports.platform import (
     Clock,
     Digests,
@@ -21,6 +22,7 @@ from consent_proxy.application.ports.providers import DeploymentDirectory, Manif
 from consent_proxy.application.ports.records import AccessLog, TransferReader
 from consent_proxy.application.ports.rules import Rulebook
 from consent_proxy.application.ports.transfers import FactsSource, Jobs
+from consent_proxy.application.readiness import Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,6 @@ class Services:
     door: Door
     facts: FactsSource
     media: MediaRoom
-    media_limit: int
     jobs: Jobs
     manifests: ManifestCatalogue
     providers: Mapping[str, Provider]
@@ -47,8 +48,10 @@ class Services:
     reader: TransferReader
     access_log: AccessLog
     health: LedgerHealth
+    setup: Setup
     clock: Clock
     ids: Identifiers
     digests: Digests
     signer: TokenSigner
     receipts: ReceiptSigner
+    meter: Meter

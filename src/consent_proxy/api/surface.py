@@ -24,6 +24,7 @@ from consent_proxy.api.services import Services
 from consent_proxy.api.surface_replies import Reply, send_reply, usable
 from consent_proxy.application.follow import find_job
 from consent_proxy.application.forward import Forwarded, forward
+from consent_proxy.application.ports.platform import Clock
 from consent_proxy.application.ports.providers import Provider
 from consent_proxy.application.ports.transfers import LedgerUnavailable, Overloaded
 from consent_proxy.application.refuse import RefusalContext, Refused, refuse
@@ -39,6 +40,21 @@ from consent_proxy.domain.transfers import Job, ProviderCall
 logger = logging.getLogger(__name__)
 
 
+class Stopwatch:
+    """How long a request has been here, in seconds, without what it waited for others."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._began_at, self._elsewhere = clock, clock.monotonic(), 0.0
+
+    def leave_out(self, seconds: float) -> None:
+        """So long it waited for its caller or for a provider."""
+        self._elsewhere += seconds
+
+    def own(self) -> float:
+        """The time until now that is ours."""
+        return self._clock.monotonic() - self._began_at - self._elsewhere
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request whose sender is known. ``path`` is what follows the surface's own name.
@@ -50,6 +66,7 @@ class Request:
     path: str
     credential: Credential
     receive: Receive
+    stopwatch: Stopwatch
     problem: Problem | None = None
 
 
@@ -103,6 +120,7 @@ class Surface:
         except Exception as error:  # noqa: BLE001 - whatever broke, the caller gets an answer in its language
             _log(error)
             reply = speaker.complain(Problem(Reason.INTERNAL_ERROR, "something broke here", sent="maybe"))
+        services.meter.answered(speaker.provider.name, status=reply.status)
         await send_reply(send, reply)
 
 
@@ -112,6 +130,7 @@ def ledger_unavailable() -> Problem:
 
 
 async def _enter(scope: Scope, receive: Receive, *, services: Services, provider: Provider) -> Request:
+    stopwatch = Stopwatch(services.clock)
     fault: Problem | None = None
     try:
         head = read_head(scope)
@@ -129,7 +148,7 @@ async def _enter(scope: Scope, receive: Receive, *, services: Services, provider
         raise await _token_on_record(problem, head, problem.credential, provider=provider, services=services) from None
     await note_use(credential, rulebook=services.rulebook, clock=services.clock)
     path: str = scope["path_params"]["path"]
-    return Request(head=head, path=path, credential=credential, receive=receive, problem=fault)
+    return Request(head=head, path=path, credential=credential, receive=receive, stopwatch=stopwatch, problem=fault)
 
 
 async def name_subject(request: Request, *, provider: Provider, services: Services) -> SubjectRequest:
@@ -161,7 +180,10 @@ async def read_object(asked: SubjectRequest, *, services: Services) -> dict[str,
     media_type = asked.head.get("content-type")
     if media_type is not None and media_type.split(";")[0].strip().lower() != "application/json":
         raise Problem(Reason.MEDIA_TYPE_UNSUPPORTED, "send JSON, with Content-Type: application/json")
-    body = parse_json(await read_body(asked.request.receive, asked.head, limit=services.body_limit))
+    asked_at = services.clock.monotonic()
+    content = await read_body(asked.request.receive, asked.head, limit=services.body_limit)
+    asked.request.stopwatch.leave_out(services.clock.monotonic() - asked_at)
+    body = parse_json(content)
     if not isinstance(body, dict):
         raise Problem(Reason.BODY_INVALID, "the body has to be a JSON object")
     return body
@@ -241,9 +263,12 @@ async def send_on(
         left_out=tuple(left_out),
         trace_id=asked.head.trace_id,
     )
-    forwarded = await forward(request, provider=provider, call=call, walk=services.walk)
+    traceparent = asked.head.traceparent
+    forwarded = await forward(request, provider=provider, call=call, walk=services.walk, traceparent=traceparent)
     if isinstance(forwarded, Refused):
         raise problem_of(forwarded.refusal, instance=forwarded.record_id, sent=forwarded.sent)
+    asked.request.stopwatch.leave_out(forwarded.provider_seconds)
+    services.meter.delayed(asked.request.stopwatch.own())
     usable(forwarded.answer, transfer_id=forwarded.transfer_id)
     return forwarded
 
@@ -267,6 +292,7 @@ async def job_of(request: Request, job_id: UUID | None, *, provider: Provider, s
         credential=request.credential,
         subject_ref=subject.ref if subject is not None else None,
         jobs=services.jobs,
+        subjects=services.subjects,
     )
     if isinstance(found, Refusal):
         raise problem_of(found)

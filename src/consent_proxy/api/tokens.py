@@ -5,12 +5,12 @@ from datetime import timedelta
 from fastapi import APIRouter, Response
 
 from consent_proxy.api.answers import SubjectTokenOut
+from consent_proxy.api.auth import identifier_of
 from consent_proxy.api.problems import Problem
 from consent_proxy.api.routing import CurrentVisit, StrictRoute
 from consent_proxy.api.schemas import SubjectTokenIn, TokenRevocationIn
 from consent_proxy.domain.callers import Credential, CredentialKind, Role, Scope
 from consent_proxy.domain.refusals import Reason
-from consent_proxy.domain.subjects import SubjectIdentifier, SubjectInvalid, identifier_from_text
 
 router = APIRouter(prefix="/v1/subject-tokens", tags=["subject tokens"], route_class=StrictRoute)
 
@@ -23,7 +23,7 @@ async def create(wanted: SubjectTokenIn, visit: CurrentVisit, response: Response
     if Scope.CONSENT in scopes:
         visit.require_role(Role.CONSENT)
     services = visit.services
-    identifier = _identifier(wanted.subject, wanted.kind)
+    identifier = identifier_of(wanted.subject, wanted.kind)
     issued_at = services.clock.now()
     expires_at = issued_at + timedelta(seconds=wanted.expires_in)
     credential = Credential(
@@ -34,7 +34,7 @@ async def create(wanted: SubjectTokenIn, visit: CurrentVisit, response: Response
         roles=frozenset(),
         issued_at=issued_at,
         expires_at=expires_at,
-        subject_ref=await services.subjects.resolve(identifier),
+        subject_ref=await services.subjects.resolve(identifier, fresh=True),
         subject_kind=identifier.kind,
         scopes=scopes,
         purposes=frozenset(wanted.purposes) if wanted.purposes is not None else None,
@@ -54,12 +54,5 @@ async def revoke(wanted: TokenRevocationIn, visit: CurrentVisit) -> None:
             raise Problem(Reason.BODY_INVALID, "that is not a token of this caller")
         await services.rulebook.revoke_token(credential.id, expires_at=credential.expires_at)
     elif wanted.subject is not None:
-        ref = await services.subjects.resolve(_identifier(wanted.subject, wanted.kind))
+        ref = await services.subjects.resolve(identifier_of(wanted.subject, wanted.kind), fresh=True)
         await services.rulebook.revoke_tokens_of(ref, issued_before=services.clock.now())
-
-
-def _identifier(subject: str, kind: str | None) -> SubjectIdentifier:
-    try:
-        return identifier_from_text(subject, kind=kind)
-    except SubjectInvalid as error:
-        raise Problem(Reason.SUBJECT_INVALID, str(error)) from None

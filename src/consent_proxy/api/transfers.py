@@ -16,6 +16,7 @@ from consent_proxy.api.routing import CurrentVisit, StrictRoute, Visit, not_foun
 from consent_proxy.api.schemas import Country, Label, Name
 from consent_proxy.application.ports.pages import Page
 from consent_proxy.application.ports.records import TransferQuery
+from consent_proxy.application.recognise import is_one_person
 from consent_proxy.domain.callers import Role
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.payloads import Json
@@ -140,7 +141,11 @@ async def _query(visit: Visit, filters: Filters, page: Page) -> TransferQuery | 
     subject_ref = SubjectRef(filters.subject_ref) if filters.subject_ref is not None else None
     if visit.head.raw(b"consent-subject") is not None:
         named = await visit.subject_if_named()
-        if named is None or (subject_ref is not None and named.ref != subject_ref):
+        if named is None:
+            return None
+        if subject_ref is not None and not await is_one_person(
+            subject_ref, named.ref, subjects=visit.services.subjects
+        ):
             return None
         subject_ref = named.ref
     return TransferQuery(subject_ref=subject_ref, filters=filters.values, page=page)
@@ -159,23 +164,34 @@ async def _nothing() -> AsyncIterator[Mapping[str, Json]]:
 
 async def _ndjson(records: AsyncIterator[Mapping[str, Json]]) -> AsyncIterator[str]:
     async for record in records:
-        yield json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+        yield ndjson_line(record)
 
 
 async def _csv(records: AsyncIterator[Mapping[str, Json]]) -> AsyncIterator[str]:
-    yield _row(CSV_COLUMNS)
+    yield csv_line(CSV_COLUMNS)
     async for record in records:
-        yield _row([csv_cell(record, column) for column in CSV_COLUMNS])
+        yield csv_line(csv_cells(record))
 
 
-def _row(cells: list[str] | tuple[str, ...]) -> str:
+def ndjson_line(record: Mapping[str, Json]) -> str:
+    """A record as one line of an export."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Cells as one line of a CSV export (RFC 4180)."""
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue()
 
 
-def csv_cell(record: Mapping[str, Json], column: str) -> str:
-    """One cell of a CSV export: text as it is (never a formula), everything else as JSON, nothing as nothing."""
+def csv_cells(record: Mapping[str, Json]) -> list[str]:
+    """A record as the cells of ``CSV_COLUMNS``."""
+    return [_cell(record, column) for column in CSV_COLUMNS]
+
+
+def _cell(record: Mapping[str, Json], column: str) -> str:
+    """Text as it is (never a formula), everything else as JSON, nothing as nothing."""
     value: Json = dict(record)
     for part in column.split("."):
         value = value.get(part) if isinstance(value, dict) else None

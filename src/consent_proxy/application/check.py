@@ -41,11 +41,11 @@ async def check(
     decision = decide(request, known, at=clock.now())
     if isinstance(decision, Refusal):
         return Checked(refusal=decision)
-    pseudonym = digests.pseudonym(request.subject_ref, recipient=decision.recipient)
+    pseudonym = digests.pseudonym(decision.subject_ref, recipient=decision.recipient)
     named = media_in(request.payload, decision.manifest, decision, strict=request.strict)
     if isinstance(named, Refusal):
         return Checked(refusal=named)
-    owner = MediaOwner(caller_id=request.credential.caller_id, subject_ref=request.subject_ref)
+    owner = MediaOwner(caller_id=request.credential.caller_id, subject_ref=decision.subject_ref)
     found = await resolve_media(
         named, owner=owner, provider=provider, salt=known.salt, room=media, clock=clock, look_in=False
     )

@@ -6,8 +6,10 @@ from typing import Literal
 from uuid import UUID
 
 from consent_proxy.application.forward import Walk, mint_outputs
+from consent_proxy.application.ports.consent import Subjects
 from consent_proxy.application.ports.providers import Provider
 from consent_proxy.application.ports.transfers import Jobs
+from consent_proxy.application.recognise import is_one_person
 from consent_proxy.application.refuse import RefusalContext, Refused, refuse
 from consent_proxy.domain.callers import Credential
 from consent_proxy.domain.categories import Purpose
@@ -30,7 +32,7 @@ class Followed:
 
 
 async def find_job(
-    job_id: UUID, *, credential: Credential, subject_ref: SubjectRef | None, jobs: Jobs
+    job_id: UUID, *, credential: Credential, subject_ref: SubjectRef | None, jobs: Jobs, subjects: Subjects
 ) -> Job | Refusal:
     """The job, if it is the caller's and, where a subject is named by token or header, that subject's.
 
@@ -38,7 +40,11 @@ async def find_job(
     """
     job = await jobs.find(job_id)
     named = credential.subject_ref if credential.subject_ref is not None else subject_ref
-    if job is None or job.caller_id != credential.caller_id or (named is not None and job.subject_ref != named):
+    if (
+        job is None
+        or job.caller_id != credential.caller_id
+        or (named is not None and not await is_one_person(job.subject_ref, named, subjects=subjects))
+    ):
         return Refusal(reason=Reason.JOB_NOT_YOURS, detail="there is no such job of this caller and subject")
     return job
 

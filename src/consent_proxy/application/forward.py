@@ -10,6 +10,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from consent_proxy.application.hold_media import MediaRoom
+from consent_proxy.application.ports.observation import Meter, Tracer, Trail
 from consent_proxy.application.ports.platform import Clock, Digests, Identifiers
 from consent_proxy.application.ports.providers import Provider
 from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable, Overloaded, TransferLog
@@ -40,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 #: How often one request walks when what it stands on keeps changing, or its send window keeps closing.
 MAX_WALKS = 8
-#: How long sends that outlive their requests are waited for when the service stops.
-DRAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +53,8 @@ class Walk:
     clock: Clock
     ids: Identifiers
     media: MediaRoom
+    meter: Meter
+    tracer: Tracer
     environment: str
     output_ttl: timedelta
     sandboxed: frozenset[str] = frozenset()
@@ -62,22 +63,46 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarded:
-    """An intent was recorded; this is what came of it. ``capabilities`` maps the provider's URLs to ours."""
+    """An intent was recorded; this is what came of it. ``capabilities`` maps the provider's URLs to ours.
+
+    ``provider_seconds`` is how long the provider took.
+    """
 
     transfer_id: UUID
+    provider_seconds: float
     answer: Answer
     payload: MinimisedPayload
     capabilities: Mapping[str, str] = field(default_factory=dict)
 
 
 async def forward(
-    request: TransferRequest, *, provider: Provider, call: ProviderCall, walk: Walk
+    request: TransferRequest, *, provider: Provider, call: ProviderCall, walk: Walk, traceparent: str | None = None
 ) -> Forwarded | Refused:
     """Send what is permitted of a request, once, or say why not.
 
     A no that rests on remembered facts is read again first; an intent that no longer stands, or whose send window
-    closed, walks again with fresh facts. Raises ``LedgerUnavailable`` and ``Overloaded``, both with nothing begun.
+    closed, walks again with fresh facts. ``traceparent`` is the caller's, for our own trace alone.
+    Raises ``LedgerUnavailable`` and ``Overloaded``, both with nothing begun.
     """
+    with walk.tracer.walk(request, traceparent=traceparent) as trail:
+        return await _walk(request, provider=provider, call=call, walk=walk, trail=trail)
+
+
+async def drain(walk: Walk, *, within: float) -> None:
+    """Let sends under way come to their outcomes, for so many seconds.
+
+    Who waits for ever is killed and records nothing; what is left open is settled as indeterminate.
+    """
+    ends_at = walk.clock.monotonic() + within
+    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
+        await asyncio.wait(set(walk.sends), timeout=left)
+    if walk.sends:
+        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))
+
+
+async def _walk(
+    request: TransferRequest, *, provider: Provider, call: ProviderCall, walk: Walk, trail: Trail
+) -> Forwarded | Refused:
     before: list[Forwarded] = []
     for attempt in range(MAX_WALKS):
         try:
@@ -86,6 +111,7 @@ async def forward(
                 provider=provider,
                 call=call,
                 walk=walk,
+                trail=trail,
                 fresh=attempt > 0,
                 first_transfer_id=before[0].transfer_id if before else None,
             )
@@ -115,34 +141,38 @@ async def _walk_once(
     provider: Provider,
     call: ProviderCall,
     walk: Walk,
+    trail: Trail,
     fresh: bool,
     first_transfer_id: UUID | None,
 ) -> Forwarded | Refused | FactsChanged:
     purpose = request.manifest.purpose if request.manifest is not None else Purpose.GENERATION
     facts = await walk.facts.facts(request.subject_ref, purpose=purpose, fresh=fresh)
+    trail.step("facts", fresh=int(facts.fresh), edition=facts.rules.edition)
     decision = decide(request, facts, at=walk.clock.now())
     if isinstance(decision, Refusal):
-        return await _no(decision, request=request, facts=facts, walk=walk)
+        return await _no(decision, request=request, facts=facts, walk=walk, trail=trail)
     if not provider.configured:
-        return await _no(_not_configured(provider), request=request, facts=facts, walk=walk)
+        return await _no(_not_configured(provider), request=request, facts=facts, walk=walk, trail=trail)
+    trail.step("permit", purpose=decision.purpose.value, recipient=decision.recipient)
     named = media_in(request.payload, decision.manifest, decision, strict=request.strict)
     if isinstance(named, Refusal):
-        return await _no(named, request=request, facts=facts, walk=walk)
+        return await _no(named, request=request, facts=facts, walk=walk, trail=trail)
     if named and not facts.fresh:
         return FactsChanged()  # a remembered yes may have been taken back: nothing is fetched on its account
-    owner = MediaOwner(caller_id=request.credential.caller_id, subject_ref=request.subject_ref)
+    owner = MediaOwner(caller_id=request.credential.caller_id, subject_ref=decision.subject_ref)
     media = await resolve_media(
         named, owner=owner, provider=provider, salt=facts.salt, room=walk.media, clock=walk.clock
     )
-    pseudonym = walk.digests.pseudonym(request.subject_ref, recipient=decision.recipient)
+    pseudonym = walk.digests.pseudonym(decision.subject_ref, recipient=decision.recipient)
     payload = minimise(
         request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict, media=media
     )
     if isinstance(payload, Refusal):
-        return await _no(payload, request=request, facts=facts, walk=walk)
+        return await _no(payload, request=request, facts=facts, walk=walk, trail=trail)
+    trail.step("minimised", dropped=len(payload.fields_dropped))
     dispatch = provider.draft(payload, manifest=decision.manifest, call=call)
     if isinstance(dispatch, Refusal):
-        return await _no(dispatch, request=request, facts=facts, walk=walk)
+        return await _no(dispatch, request=request, facts=facts, walk=walk, trail=trail)
     intent = Intent(
         id=walk.ids.new_id(),
         request=request,
@@ -153,16 +183,19 @@ async def _walk_once(
         sandbox=provider.name in walk.sandboxed,
         first_transfer_id=first_transfer_id,
     )
-    return await _shielded(intent, provider, walk)
+    return await _shielded(intent, provider, walk, trail)
 
 
-async def _no(refusal: Refusal, *, request: TransferRequest, facts: Facts, walk: Walk) -> Refused | FactsChanged:
+async def _no(
+    refusal: Refusal, *, request: TransferRequest, facts: Facts, walk: Walk, trail: Trail
+) -> Refused | FactsChanged:
     """Refuse on fresh facts only: a remembered no may have been overtaken by a yes."""
     if not facts.fresh:
         return FactsChanged()
+    trail.step("refused", reason=refusal.reason.value)
     context = RefusalContext(
         credential=request.credential,
-        subject_ref=request.subject_ref,
+        subject_ref=facts.standing.subject_ref,
         subject_kind=request.subject_kind,
         provider=request.provider,
         recipient=request.recipient,
@@ -179,18 +212,20 @@ def _not_configured(provider: Provider) -> Refusal:
     )
 
 
-async def _shielded(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | FactsChanged:
+async def _shielded(intent: Intent, provider: Provider, walk: Walk, trail: Trail) -> Forwarded | FactsChanged:
     """Run from intent to outcome to the end, whether or not the caller still waits."""
-    task = asyncio.ensure_future(_send(intent, provider, walk))
+    task = asyncio.ensure_future(_send(intent, provider, walk, trail))
     walk.sends.add(task)
     task.add_done_callback(walk.sends.discard)
     return await asyncio.shield(task)
 
 
-async def _send(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | FactsChanged:
+async def _send(intent: Intent, provider: Provider, walk: Walk, trail: Trail) -> Forwarded | FactsChanged:
     recorded = await walk.log.record_intent(intent)
     if isinstance(recorded, FactsChanged):
+        trail.step("facts-changed")
         return recorded
+    trail.step("intent", transfer_id=str(intent.id))
     started = walk.clock.monotonic()
     try:
         answer, last = await _send_all(recorded, provider, walk)
@@ -199,17 +234,28 @@ async def _send(intent: Intent, provider: Provider, walk: Walk) -> Forwarded | F
         await walk.log.record_outcome(
             Outcome(transfer_id=intent.id, seq=1, state=OutcomeState.INDETERMINATE, completed_at=walk.clock.now())
         )
+        walk.meter.transferred(OutcomeState.INDETERMINATE, provider=provider.name)
         raise
-    milliseconds = round((walk.clock.monotonic() - started) * 1000)
-    outcome = _outcome(recorded, answer, last=last, milliseconds=milliseconds, walk=walk)
+    took = walk.clock.monotonic() - started
+    outcome = _outcome(recorded, answer, last=last, milliseconds=round(took * 1000), walk=walk)
+    trail.step("answer", outcome=outcome.state.value, http_status=outcome.http_status or 0)
     outputs = mint_outputs(answer, job=_owner(intent, answer, walk), walk=walk)
     answer = await _record(outcome, answer, intent=intent, outputs=outputs, walk=walk)
+    trail.step("outcome")
+    _count(intent, outcome, provider=provider, walk=walk)
     return Forwarded(
         transfer_id=intent.id,
+        provider_seconds=took,
         answer=answer,
         payload=intent.dispatch.payload,
         capabilities={output.url: output.capability for output in outputs},
     )
+
+
+def _count(intent: Intent, outcome: Outcome, *, provider: Provider, walk: Walk) -> None:
+    walk.meter.transferred(outcome.state, provider=provider.name)
+    if dropped := len(intent.dispatch.payload.fields_dropped):
+        walk.meter.dropped(model=intent.permit.manifest.id, fields=dropped)
 
 
 async def _send_all(recorded: RecordedIntent, provider: Provider, walk: Walk) -> tuple[Answer, Dispatch]:
@@ -303,7 +349,7 @@ def _owner(intent: Intent, answer: Answer, walk: Walk) -> Job:
     return Job(
         id=intent.id,
         caller_id=request.credential.caller_id,
-        subject_ref=request.subject_ref,
+        subject_ref=intent.permit.subject_ref,
         subject_kind=request.subject_kind,
         provider=request.provider,
         recipient=request.recipient,
@@ -337,12 +383,3 @@ def mint_outputs(answer: Answer, *, job: Job, walk: Walk) -> tuple[Output, ...]:
 
 def _window_closed(answer: Answer) -> bool:
     return isinstance(answer, Unanswered) and answer.window_closed
-
-
-async def drain(walk: Walk) -> None:
-    """Let sends under way come to their outcomes, for a while: who waits for ever is killed and records nothing."""
-    ends_at = walk.clock.monotonic() + DRAIN_SECONDS
-    while walk.sends and (left := ends_at - walk.clock.monotonic()) > 0:
-        await asyncio.wait(set(walk.sends), timeout=left)
-    if walk.sends:
-        logger.warning("%d sends did not come to an end; they will be settled as indeterminate", len(walk.sends))

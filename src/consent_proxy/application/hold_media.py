@@ -7,6 +7,7 @@ is held has no use but being sent; so the withdrawal that ends the last consent 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from consent_proxy.application.ports.consent import Subjects
 from consent_proxy.application.ports.media import HeldMedia, MediaCleaner, MediaSource
 from consent_proxy.application.ports.transfers import FactsSource, Jobs
 from consent_proxy.domain.categories import Purpose
@@ -15,13 +16,18 @@ from consent_proxy.domain.media import HeldMedium, MediaFault, MediaOwner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRoom:
-    """What handling media takes. ``public_url``, without a slash at its end, begins our own media's names."""
+    """What handling media takes. ``public_url``, without a slash at its end, begins our own media's names.
+
+    ``max_bytes`` is the most that a file may have.
+    """
 
     public_url: str
+    max_bytes: int
     cleaner: MediaCleaner
     held: HeldMedia
     sources: MediaSource
     jobs: Jobs
+    subjects: Subjects
 
 
 async def hold_media(

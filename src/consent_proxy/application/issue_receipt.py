@@ -5,6 +5,7 @@ from typing import Any
 
 from consent_proxy.application.ports.consent import ConsentLedger, StoredEvent
 from consent_proxy.application.ports.platform import ReceiptSigner
+from consent_proxy.domain.disclosures import current_disclosure
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.rules import Rules
 
@@ -19,7 +20,6 @@ async def issue_receipt(
     It names the subject by the opaque reference only, never by the identifier.
     """
     before = await ledger.event_before(event)
-    disclosure = rules.disclosure(event.disclosure) if event.disclosure is not None else None
     claims: dict[str, Json] = {
         "iss": public_url,
         "environment": event.environment,
@@ -27,7 +27,7 @@ async def issue_receipt(
         "iat": int(event.received_at.timestamp()),
         "schema_version": SCHEMA_VERSION,
         "pii_principal_id": str(event.subject_ref),
-        "controller": disclosure.document["controller"] if disclosure is not None else None,
+        "controller": _controller(event, rules),
         "disclosure": _shown(event),
         "answers": [dict(answer) for answer in event.answers],
         "occurred_at": event.occurred_at.isoformat() if event.occurred_at is not None else None,
@@ -37,7 +37,19 @@ async def issue_receipt(
         "origin": "live",
         "supersedes": str(before.id) if before is not None else None,
     }
+    if event.linked_from is not None and event.carry is not None:
+        claims["linked"] = {"from": str(event.linked_from), "carry": event.carry.value}
     return signer.sign(claims, at=event.received_at)
+
+
+def _controller(event: StoredEvent, rules: Rules) -> Json:
+    """Of the disclosure that was answered or, for what answers none, of the one in force when it arrived."""
+    if event.disclosure is not None:
+        disclosure = rules.disclosure(event.disclosure)
+    else:
+        known = [known for known in rules.disclosures if known.published_at <= event.received_at]
+        disclosure = current_disclosure(known, at=event.received_at)
+    return disclosure.document["controller"] if disclosure is not None else None
 
 
 def _shown(event: StoredEvent) -> Json:
@@ -47,5 +59,6 @@ def _shown(event: StoredEvent) -> Json:
 
 
 def _valid_until(answers: tuple[Mapping[str, Any], ...]) -> str | None:
-    """The earliest end of an answer, if any ends."""
-    return min((answer["valid_until"] for answer in answers if answer.get("valid_until")), default=None)
+    """The earliest end of an answer that counts, if any ends."""
+    ends = (answer["valid_until"] for answer in answers if answer.get("valid_until") and answer.get("effective"))
+    return min(ends, default=None)

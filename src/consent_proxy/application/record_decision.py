@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from consent_proxy.application.ports.consent import ConsentLedger, DecisionToRecord, PurposeAnswer, RecordedEvent
+from consent_proxy.application.ports.consent import (
+    ConsentLedger,
+    DecisionToRecord,
+    IdempotencyDigest,
+    PurposeAnswer,
+    RecordedEvent,
+)
+from consent_proxy.application.show_disclosure import locale_shown
 from consent_proxy.domain.callers import Credential
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.consent import TimeNotAllowed
-from consent_proxy.domain.disclosures import Disclosure, disclosure_sha256, match_locale
+from consent_proxy.domain.disclosures import Disclosure, disclosure_sha256
 from consent_proxy.domain.refusals import Reason, Refusal
 from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
@@ -26,7 +33,10 @@ class AnswerGiven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionGiven:
-    """A screen's answers as the app sent them. ``answers`` ``None`` means ``granted`` for every purpose it shows."""
+    """A screen's answers as the app sent them. ``locale`` is what the app asked for, and may not be what was shown.
+
+    ``answers`` ``None`` means ``granted`` for every purpose it shows.
+    """
 
     event_id: UUID
     subject_ref: SubjectRef
@@ -41,7 +51,7 @@ class DecisionGiven:
     evidence: Mapping[str, str]
     actor: str
     environment: str
-    idempotency_digest: bytes | None
+    idempotency: IdempotencyDigest | None
     request_sha256: bytes
 
 
@@ -55,9 +65,7 @@ async def record_decision(
     disclosure = rules.disclosure(given.disclosure)
     if disclosure is None or disclosure.effective_at > at:
         return _mismatch("no disclosure of that version is, or was, in force here")
-    locale = match_locale(given.locale, available=disclosure.locales())
-    if locale is None:
-        return _mismatch("that disclosure has no text in that language: send the locale that was shown")
+    locale = locale_shown(disclosure, wanted=given.locale)
     digest = disclosure_sha256(disclosure.document, locale=locale)
     if given.disclosure_sha256 is not None and given.disclosure_sha256 != digest:
         return _mismatch("disclosure_sha256 is not the digest of that version in that language: show the current text")
@@ -77,7 +85,7 @@ async def record_decision(
         evidence=given.evidence,
         actor=given.actor,
         environment=given.environment,
-        idempotency_digest=given.idempotency_digest,
+        idempotency=given.idempotency,
         request_sha256=given.request_sha256,
     )
     try:

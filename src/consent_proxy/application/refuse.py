@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from consent_proxy.application.ports.observation import Meter
 from consent_proxy.application.ports.platform import Clock, Identifiers
 from consent_proxy.application.ports.transfers import RefusedTransfer, TransferLog
 from consent_proxy.domain.callers import Credential
@@ -60,6 +61,11 @@ class Recorder(Protocol):
         ...
 
     @property
+    def meter(self) -> Meter:
+        """Where refusals are counted."""
+        ...
+
+    @property
     def ids(self) -> Identifiers:
         """Where the record's id comes from."""
         ...
@@ -97,4 +103,5 @@ async def refuse(refusal: Refusal, *, context: RefusalContext, walk: Recorder) -
         edition=context.edition,
     )
     await walk.log.record_refusal(refused)
+    walk.meter.refused(refusal.reason, provider=context.provider)
     return Refused(refusal=refusal, record_id=refused.id)

@@ -12,6 +12,7 @@ from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.media import MediaTooLarge, MediaUnreadable
 from consent_proxy.application.ports.platform import Clock
 from consent_proxy.application.ports.providers import OutputUnavailable, Provider
+from consent_proxy.application.recognise import is_one_person
 from consent_proxy.application.relay import let_go
 from consent_proxy.domain.media import AT_HAND_BYTES, CleanMedium, FoundMedia, MediaFault, MediaOwner, WholeContent
 from consent_proxy.domain.media_names import AddressName, HeldName, OutputName, WrittenOut, read_media_name
@@ -109,13 +110,18 @@ class _Finding:
         Handing the provider its own address back would keep nothing more there, and would prove nothing either.
         """
         output = await self._room.jobs.find_output(name.capability)
-        if output is None or MediaOwner(caller_id=output.caller_id, subject_ref=output.subject_ref) != self._owner:
+        if output is None or not await self._is_owners(output):
             return NOT_YOURS
         if self._clock.now() >= output.expires_at:
             return NOT_YOURS
         if output.provider != self._provider.name:
             return OF_ANOTHER_PROVIDER
         return await self._clean(self._read_output(output))
+
+    async def _is_owners(self, output: Output) -> bool:
+        same_caller = output.caller_id == self._owner.caller_id
+        subjects = self._room.subjects
+        return same_caller and await is_one_person(output.subject_ref, self._owner.subject_ref, subjects=subjects)
 
     async def _read_output(self, output: Output) -> AsyncIterator[bytes]:
         try:

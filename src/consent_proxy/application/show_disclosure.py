@@ -25,11 +25,19 @@ class ShownDisclosure:
     text: Json
 
 
-def show_disclosure(disclosure: Disclosure, *, locale: str | None) -> ShownDisclosure:
-    """Show a version in the language asked for, falling back as BCP 47 does, then to English, then to the first."""
+def locale_shown(disclosure: Disclosure, *, wanted: str | None) -> str:
+    """The language a version is shown in: the one asked for, falling back as BCP 47 does, then English, then the first.
+
+    Whoever answers to what was shown has to be recorded with the same one.
+    """
     available = disclosure.locales()
-    matched = match_locale(locale, available=available) if locale else None
-    chosen = matched or match_locale(DEFAULT_LOCALE, available=available) or available[0]
+    matched = match_locale(wanted, available=available) if wanted else None
+    return matched or match_locale(DEFAULT_LOCALE, available=available) or available[0]
+
+
+def show_disclosure(disclosure: Disclosure, *, locale: str | None) -> ShownDisclosure:
+    """Show a version in the language asked for, or the one that takes its place."""
+    chosen = locale_shown(disclosure, wanted=locale)
     document = disclosure.document
     return ShownDisclosure(
         version=disclosure.version,

@@ -6,84 +6,79 @@ from typing import Any
 import click
 
 from consent_proxy.api.schemas import ContractIn
-from consent_proxy.bootstrap import open_desk
+from consent_proxy.application.ports.desk import ListedContract
 from consent_proxy.cli.arguments import NAME
-from consent_proxy.cli.exits import Finding, run
-from consent_proxy.cli.files import read_document
-from consent_proxy.cli.output import print_json, print_rows
-from consent_proxy.domain.documents import contract_from_document, contract_to_document
-from consent_proxy.settings import Settings
+from consent_proxy.cli.desks import Remote, ask, at_desk
+from consent_proxy.cli.exits import Finding
+from consent_proxy.cli.files import DOCUMENT, read_document
+from consent_proxy.cli.output import examples, json_option, print_json, print_rows
+from consent_proxy.domain.callers import Role
+from consent_proxy.domain.documents import contract_to_document
+
+COLUMNS = (
+    *("recipient", "in_force", "reference", "purposes", "countries"),
+    *("valid_from", "valid_until", "ended_at"),
+)
 
 
 @click.group()
 def contracts() -> None:
-    """Put, list and end the contracts with recipients."""
+    """Put, list and end the contracts with recipients. Nothing is sent to a recipient without one in force."""
 
 
-@contracts.command()
-@click.argument("recipient", type=NAME)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def put(recipient: str, file: Path) -> None:
-    """Add the version in FILE (JSON) to the contract with RECIPIENT."""
+@contracts.command(epilog=examples("consent-proxy contracts put fal contract-fal.json"))
+@click.argument("recipient", type=NAME, help="The recipient's id, as disclosures name it (fal).")
+@click.argument("file", type=DOCUMENT, help="The contract as JSON; - for standard input.")
+@json_option
+@at_desk(Role.ADMIN)
+def put(recipient: str, file: Path, *, as_json: bool, at: Remote | None) -> None:
+    """Add the version in FILE to the contract with RECIPIENT. In force is the latest put whose period contains now."""
     _, checked = read_document(file, shape=ContractIn)
-    version = run(_put(recipient, checked.model_dump(mode="json")))
-    click.echo(f"Put {version} with '{recipient}'.")
+    document = checked.model_dump(mode="json")
+    version = ask(at, lambda desk: desk.put_contract(recipient, document))
+    if as_json:
+        print_json({"id": version, "recipient": recipient})
+    else:
+        click.echo(f"Put {version} with '{recipient}'.")
 
 
 @contracts.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_all(*, as_json: bool) -> None:
+@json_option
+@at_desk(Role.ADMIN, Role.AUDITOR)
+def list_all(*, as_json: bool, at: Remote | None) -> None:
     """List every version put, and which are in force."""
-    rows = run(_list())
+    rows = [_shown(known) for known in ask(at, lambda desk: desk.contracts())]
     if as_json:
         print_json(rows)
-    else:
-        columns = (
-            "recipient",
-            "in force",
-            "reference",
-            "purposes",
-            "countries",
-            "valid_from",
-            "valid_until",
-            "ended_at",
-        )
-        print_rows(rows, columns=columns, empty="There are no contracts yet: the door is shut.")
+        return
+    empty = "There are no contracts yet, so the door is shut: consent-proxy contracts put --help"
+    print_rows(rows, columns=COLUMNS, cut=("reference", "purposes", "countries"), empty=empty)
 
 
 @contracts.command()
-@click.argument("recipient")
-def end(recipient: str) -> None:
+@click.argument("recipient", type=NAME, help="The recipient's id, as contracts list shows it.")
+@json_option
+@at_desk(Role.ADMIN)
+def end(recipient: str, *, as_json: bool, at: Remote | None) -> None:
     """End every version put with RECIPIENT so far, now. No send that rests on one begins after this."""
-    if not run(_end(recipient)):
-        raise Finding(f"there is no contract with '{recipient}': consent-proxy contracts list")
-    click.echo(f"Ended the contract with '{recipient}'.")
+    ended_at = ask(at, lambda desk: desk.end_contract(recipient))
+    if ended_at is None:
+        raise Finding(f"there is no contract with '{recipient}': see consent-proxy contracts list")
+    if as_json:
+        print_json({"recipient": recipient, "ended_at": ended_at})
+    else:
+        click.echo(f"Ended the contract with '{recipient}'.")
 
 
-async def _put(recipient: str, document: dict[str, Any]) -> str:
-    async with open_desk(Settings()) as desk:
-        version = contract_from_document(document, id=desk.ids.new_id(), recipient=recipient, put_at=desk.clock.now())
-        await desk.rulebook.put_contract(version, by="cli")
-        return str(version.id)
-
-
-async def _list() -> list[dict[str, Any]]:
-    async with open_desk(Settings()) as desk:
-        rules = await desk.facts.rules(fresh=True)
-        now = desk.clock.now()
-        in_force = {found.id for known in rules.contracts if (found := rules.contract(known.recipient, at=now))}
-        return [
-            {
-                "id": known.id,
-                "recipient": known.recipient,
-                "in force": known.id in in_force,
-                **contract_to_document(known),
-                "ended_at": known.ended_at,
-            }
-            for known in sorted(rules.contracts, key=lambda known: (known.recipient, known.put_at))
-        ]
-
-
-async def _end(recipient: str) -> bool:
-    async with open_desk(Settings()) as desk:
-        return await desk.rulebook.end_contract(recipient, at=desk.clock.now(), by="cli")
+def _shown(known: ListedContract) -> dict[str, Any]:
+    contract = known.contract
+    return {
+        "id": contract.id,
+        "recipient": contract.recipient,
+        "in_force": known.in_force,
+        **contract_to_document(contract),
+        "valid_from": contract.valid_from,
+        "valid_until": contract.valid_until,
+        "put_at": contract.put_at,
+        "ended_at": contract.ended_at,
+    }

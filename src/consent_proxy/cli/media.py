@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from consent_proxy.adapters.media.stripping import MediaRefused, Stripped, strip_file
-from consent_proxy.cli.exits import FINDING, Finding
-from consent_proxy.cli.output import print_json
+from consent_proxy.cli.exits import FINDING, Finding, Unavailable
+from consent_proxy.cli.output import json_option, print_json
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -19,8 +19,8 @@ def media() -> None:
 
 
 @media.command()
-@click.argument("file", type=_FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("file", type=_FILE, help="A picture, film, sound or ZIP.")
+@json_option
 def inspect(file: Path, *, as_json: bool) -> None:
     """List what would be removed from FILE, by group. FILE stays as it is.
 
@@ -36,10 +36,12 @@ def inspect(file: Path, *, as_json: bool) -> None:
 
 
 @media.command()
-@click.argument("source", metavar="IN", type=_FILE)
-@click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("source", metavar="IN", type=_FILE, help="A picture, film, sound or ZIP.")
+@click.argument(
+    "target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path), help="Where the clean one goes."
+)
 @click.option("--force", is_flag=True, help="Write over OUT where it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def clean(source: Path, target: Path, *, force: bool, as_json: bool) -> None:
     """Write IN to OUT without what says whose it is. Pixels, frames and samples stay the same.
 
@@ -65,7 +67,7 @@ def _stripped(source: Path, target: Path, *, as_json: bool) -> Stripped:
             raise click.exceptions.Exit(FINDING) from None
         raise Finding(f"{source.name} is refused. {refused}") from None
     except OSError as error:
-        raise click.UsageError(f"{target} cannot be written: {error.strerror}") from None
+        raise Unavailable(f"{target} cannot be written: {error.strerror}") from None
 
 
 def _say_what_it_is(file: Path, stripped: Stripped) -> None:

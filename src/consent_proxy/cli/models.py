@@ -1,62 +1,74 @@
 """`models`: the reviewed manifests of the models that may be called."""
 
+from typing import Any
+
 import click
 
 from consent_proxy.api.models import manifest_document
 from consent_proxy.bootstrap import open_manifests
-from consent_proxy.cli.exits import Finding, Unavailable
-from consent_proxy.cli.output import print_json, print_rows
+from consent_proxy.cli.arguments import LABEL, NAME
+from consent_proxy.cli.desks import Remote, at_desk, open_remote_desk
+from consent_proxy.cli.exits import Finding, run
+from consent_proxy.cli.model_checks import check
+from consent_proxy.cli.model_drafts import draft
+from consent_proxy.cli.output import examples, json_option, print_json, print_rows
+from consent_proxy.domain.callers import Role
 from consent_proxy.settings import Settings
 
 
 @click.group()
 def models() -> None:
-    """List and show the manifests in force."""
+    """List, show, draft and check the manifests: what may be sent to which model."""
 
 
 @models.command(name="list")
-@click.option("--provider", help="Only this provider's.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_all(provider: str | None, *, as_json: bool) -> None:
-    """List the models that may be called."""
-    rows = [
-        manifest_document(manifest)
-        for manifest in open_manifests(Settings()).all()
-        if provider in {None, manifest.provider}
-    ]
+@click.option("--provider", type=NAME, help="Only this provider's (fal, replicate).")
+@json_option
+@at_desk(Role.GATEWAY, Role.AUDITOR)
+def list_all(provider: str | None, *, as_json: bool, at: Remote | None) -> None:
+    """List the models that may be called; without --url, those of this installation and of MANIFESTS_DIR."""
+    rows = _manifests(at, provider=provider)
     if as_json:
         print_json(rows)
     else:
         columns = ("provider", "id", "purpose", "sub_processors", "reviewed_by", "reviewed_at")
-        print_rows(rows, columns=columns, empty="No manifest names a model of that provider.")
+        cut = ("id", "sub_processors", "reviewed_by")
+        print_rows(rows, columns=columns, cut=cut, empty="No manifest names a model of that provider.")
 
 
-@models.command()
-@click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(model: str, *, as_json: bool) -> None:
+@models.command(epilog=examples("consent-proxy models show fal-ai/flux/schnell"))
+@click.argument("model", type=LABEL, help="The model's id, as models list shows it.")
+@json_option
+@at_desk(Role.GATEWAY, Role.AUDITOR)
+def show(model: str, *, as_json: bool, at: Remote | None) -> None:
     """Show what may be sent to MODEL, field by field."""
-    found = [manifest for manifest in open_manifests(Settings()).all() if manifest.id == model]
+    found = _manifests(at, model=model)
     if not found:
-        raise Finding(f"no manifest names '{model}': consent-proxy models list")
-    for document in map(manifest_document, found):
+        raise Finding(f"no manifest names '{model}': see consent-proxy models list")
+    for document in found:
         if as_json:
             print_json(document)
             continue
         click.echo(click.style(f"{document['id']} at {document['recipient']}, for {document['purpose']}", bold=True))
         columns = ("path", "category", "kind", "required", "minimum", "maximum", "choices")
-        print_rows(document["fields"], columns=columns, empty="It takes nothing.")
+        print_rows(document["fields"], columns=columns, cut=("choices",), empty="It takes nothing.")
 
 
-@models.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def draft(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - any of them gets the same answer
-    """Make a manifest from a provider's schema (not available yet)."""
-    raise Unavailable("models draft is not available yet: write a manifest by hand, the README says how")
+def _manifests(at: Remote | None, *, provider: str | None = None, model: str | None = None) -> list[dict[str, Any]]:
+    """The manifests in force there or here; here, no database is needed for it."""
+
+    async def there(remote: Remote) -> list[dict[str, Any]]:
+        async with open_remote_desk(remote) as desk:
+            return await desk.models(provider=provider, model=model)
+
+    if at is not None:
+        return run(there(at))
+    return [
+        manifest_document(manifest)
+        for manifest in open_manifests(Settings()).all()
+        if provider in {None, manifest.provider} and model in {None, manifest.id}
+    ]
 
 
-@models.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def check(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - any of them gets the same answer
-    """Compare manifests with newer schemas (not available yet)."""
-    raise Unavailable("models check is not available yet")
+models.add_command(draft)
+models.add_command(check)

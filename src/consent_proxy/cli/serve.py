@@ -1,17 +1,32 @@
 """`serve`: run the service, with a database and providers of its own where none are set."""
 
+import logging
+import logging.config
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 import uvicorn
 
-from consent_proxy.bootstrap import StartError, Store, check_start, data_dir, open_store, publish_shipped
+from consent_proxy.adapters.metrics import numbers_shared_by
+from consent_proxy.bootstrap import (
+    StartError,
+    Store,
+    check_start,
+    data_dir,
+    open_manifests,
+    open_store,
+    publish_shipped,
+)
 from consent_proxy.cli.exits import DONE, Unavailable
+from consent_proxy.cli.log_lines import log_config
 from consent_proxy.cli.signals import ended_by_sigterm
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.settings import FalSettings, ReplicateSettings, Settings
+
+logger = logging.getLogger(__name__)
 
 #: How long requests under way may take after SIGTERM before their callers are let go; their sends still finish.
 DRAIN_SECONDS = 25
@@ -22,7 +37,7 @@ HUNG_SECONDS = 30
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port to listen on.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve on HOST:PORT.
@@ -32,11 +47,16 @@ def serve(host: str, port: int, workers: int) -> None:
     started, migrated or published: the door stays shut until you publish.
     """
     settings = Settings()
+    lines = log_config(log_format=settings.log_format, level=settings.log_level)
+    logging.config.dictConfig(lines)
+    _check_free(host, port)
+    open_manifests(settings)  # those that cannot be read are told before anything is started
     public_url = settings.public_url or f"http://127.0.0.1:{port}"
     try:
         with (
             ended_by_sigterm(status=DONE),
-            open_store(settings, progress=_say) as store,
+            numbers_shared_by(workers),
+            open_store(settings, progress=_say if settings.log_format == "text" else logger.info) as store,
             _stand_ins(settings, store) as overrides,
         ):
             os.environ.update(overrides)
@@ -44,7 +64,10 @@ def serve(host: str, port: int, workers: int) -> None:
             if store.embedded:
                 publish_shipped(served)
             check_start(served)
-            _welcome(public_url, store, sandboxed=bool(overrides), folder=str(data_dir(settings)))
+            if settings.log_format == "json":
+                logger.info("consent-proxy serves at %s", public_url)
+            else:
+                _welcome(public_url, store, sandboxed=bool(overrides), folder=str(data_dir(settings)))
             uvicorn.run(
                 "consent_proxy.cli.worker:create_served_app",
                 factory=True,
@@ -52,7 +75,7 @@ def serve(host: str, port: int, workers: int) -> None:
                 port=port,
                 workers=workers,
                 access_log=False,  # it prints URLs; the record is the log
-                log_level=settings.log_level,
+                log_config=lines,
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
@@ -61,6 +84,21 @@ def serve(host: str, port: int, workers: int) -> None:
             )
     except StartError as error:
         raise Unavailable(str(error)) from None
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise ``Unavailable``, before anything is started, where nothing could listen there in the end."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            # A name may have an address of a family that this machine lacks, and then others.
+            with suppress(OSError), socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+                return
+        reason = "the address is taken, or not this machine's"
+    except OSError as error:
+        reason = error.strerror or "no such host"
+    raise Unavailable(f"{host}:{port} cannot be listened on ({reason}): choose another --host or --port")
 
 
 def served_settings(store: Store, *, public_url: str) -> Settings:

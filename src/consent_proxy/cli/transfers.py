@@ -1,121 +1,140 @@
 """`transfers`: read what left and what was refused."""
 
-import csv
-import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import click
 
-from consent_proxy.api.transfers import CSV_COLUMNS, csv_cell
-from consent_proxy.application.ports.pages import Page
-from consent_proxy.application.ports.records import TransferQuery
-from consent_proxy.bootstrap import open_desk
-from consent_proxy.cli.arguments import COUNTRY, LABEL, NAME
-from consent_proxy.cli.exits import run
-from consent_proxy.cli.output import print_json, print_rows
-from consent_proxy.domain.categories import DataCategory, Purpose
+from consent_proxy.api.transfers import CSV_COLUMNS, csv_cells, csv_line, ndjson_line
+from consent_proxy.application.ports.desk import ControlDesk
+from consent_proxy.cli.arguments import OneOf
+from consent_proxy.cli.desks import Remote, ask, at_desk
+from consent_proxy.cli.exits import Finding
+from consent_proxy.cli.files import whole_file
+from consent_proxy.cli.output import examples, json_option, print_json, print_rows
+from consent_proxy.cli.progress import Progress
+from consent_proxy.cli.record_filters import Wanted, filtered, wanted
+from consent_proxy.cli.signals import ended_by_sigterm
+from consent_proxy.domain.callers import Role
 from consent_proxy.domain.payloads import Json
-from consent_proxy.domain.refusals import Reason
-from consent_proxy.domain.subjects import SubjectRef
-from consent_proxy.domain.transfers import OutcomeState
-from consent_proxy.settings import Settings
 
-FILTERS: Mapping[str, click.ParamType[Any]] = {
-    "recipient": NAME,
-    "provider": NAME,
-    "model": LABEL,
-    "purpose": click.Choice(list(Purpose)),
-    "category": click.Choice(list(DataCategory)),
-    "caller": NAME,
-    "kind": click.Choice(["transfer", "refusal", "delivery"]),
-    "reason": click.Choice(list(Reason)),
-    "outcome": click.Choice(list(OutcomeState)),
-    "contract": LABEL,
-    "country": COUNTRY,
-    "job": click.UUID,
-}
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"])
+COLUMNS = ("intent_at", "kind", "provider", "model", "purpose", "subject_ref", "reason", "outcome", "id")
 
 
 @click.group()
 def transfers() -> None:
-    """Read the record of what left and what was refused."""
+    """Read the record of what left and what was refused. That you read it is recorded too.
+
+    A person is chosen by --subject-ref or, by the identifier your backends use, with --subject -, which asks for it or
+    reads it from standard input: on the command line it would stay in the shell's history and in process lists.
+    """
 
 
-def filtered(command: Any) -> Any:
-    """The options that choose records."""
-    for name, kind in reversed(list(FILTERS.items())):
-        told = f"Only this {name}; may repeat."
-        command = click.option(f"--{name}", multiple=True, type=kind, metavar=name.upper(), help=told)(command)
-    command = click.option("--subject-ref", type=click.UUID, help="Only this data subject's reference.")(command)
-    command = click.option("--from", "from_at", type=MOMENT, help="From this moment on (with offset).")(command)
-    return click.option("--to", "to_at", type=MOMENT, help="Up to before this moment (with offset).")(command)
-
-
-@transfers.command(name="list")
+@transfers.command(
+    name="list",
+    epilog=examples(
+        "consent-proxy transfers list --recipient fal --kind refusal --from 2026-11-01",
+        "consent-proxy transfers list --subject - < identifier.txt",
+    ),
+)
 @filtered
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_all(limit: int, *, as_json: bool, **options: Any) -> None:
-    """List the newest records."""
-    rows = run(_page(_query(options, limit=limit)))
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="How many at most; export has no limit.",
+)
+@json_option
+@at_desk(Role.AUDITOR)
+def list_all(limit: int, *, as_json: bool, at: Remote | None, **options: Any) -> None:
+    """List the newest records, their times in UTC. Filters narrow it; of a repeated one, any value will do."""
+    asked = wanted(options, limit=limit)
+    page = ask(at, lambda desk: desk.transfers(asked.query, subject=asked.subject))
     if as_json:
-        print_json(rows)
+        print_json(page.items)
         return
-    shown = [{**row, "outcome": _outcome(row)} for row in rows]
-    columns = ("intent_at", "kind", "provider", "model", "purpose", "subject_ref", "reason", "outcome", "id")
-    print_rows(shown, columns=columns, empty="Nothing matches.")
+    print_rows(list(map(_row, page.items)), columns=COLUMNS, cut=("model", "reason"), empty="Nothing matches.")
+    if page.next_cursor is not None:
+        click.echo("There are more: raise --limit, narrow it with filters, or see transfers export.", err=True)
 
 
-@transfers.command()
-@filtered
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
-def export(form: str, **options: Any) -> None:
-    """Write every record that matches to standard output, as a stream."""
-    count = run(_export(_query(options, limit=1000), form))
-    click.echo(f"{count} records.", err=True)
-
-
-def _query(options: Mapping[str, Any], *, limit: int) -> TransferQuery:
-    subject_ref: UUID | None = options["subject_ref"]
-    return TransferQuery(
-        subject_ref=SubjectRef(subject_ref) if subject_ref is not None else None,
-        filters={name: tuple(map(str, options[name])) for name in FILTERS if options[name]},
-        page=Page(limit=limit, from_at=_aware(options["from_at"]), to_at=_aware(options["to_at"])),
+@transfers.command(
+    epilog=examples(
+        "consent-proxy transfers export --from 2026-01-01 --to 2027-01-01 --format csv --output 2026.csv",
+        "consent-proxy transfers export --outcome indeterminate | jq .id",
     )
+)
+@filtered
+@click.option(
+    "--format",
+    "form",
+    type=OneOf(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="A JSON object a line, or a table for spreadsheets.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, for its owner alone; it appears once it is complete.  [default: standard output]",
+)
+@at_desk(Role.AUDITOR)
+def export(form: str, output: Path | None, *, at: Remote | None, **options: Any) -> None:
+    """Write every record that matches, as a stream of any length. Filters are those of transfers list."""
+    asked = wanted(options, limit=1000)
+    progress = Progress("records", shown=_is_shown(output))
+    with ended_by_sigterm(), _followed(progress, output), _opened(output) as file:
+        ask(at, lambda desk: _write(desk, asked, file=file, form=form, progress=progress))
+        file.flush()
+    click.echo(f"{progress.count:,} records{f' in {output}' if output is not None else ''}.", err=True)
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.astimezone() if moment is not None and moment.tzinfo is None else moment
+async def _write(desk: ControlDesk, asked: Wanted, *, file: BinaryIO, form: str, progress: Progress) -> None:
+    if form == "csv":
+        file.write(csv_line(CSV_COLUMNS).encode())
+    async with aclosing(desk.export(asked.query, subject=asked.subject)) as records:
+        async for record in records:
+            line = csv_line(csv_cells(record)) if form == "csv" else ndjson_line(record)
+            file.write(line.encode())
+            progress.step()
 
 
-def _outcome(row: Mapping[str, Json]) -> Json:
-    outcome = row.get("outcome")
-    return outcome.get("state") if isinstance(outcome, dict) else None
+@contextmanager
+def _opened(output: Path | None) -> Iterator[BinaryIO]:
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    with whole_file(output) as file:
+        yield file
 
 
-async def _page(query: TransferQuery) -> list[dict[str, Any]]:
-    async with open_desk(Settings()) as desk:
-        page = await desk.reader.page(query)
-        await desk.note_access("cli transfers list", query=query, items=len(page.items))
-        return [dict(item) for item in page.items]
+@contextmanager
+def _followed(progress: Progress, output: Path | None) -> Iterator[None]:
+    """Leaves no half line of progress, and says how far it came where somebody interrupts it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"; {output} was not written" if output is not None else ""
+        raise Finding(f"interrupted after {progress.count:,} records{kept}") from None
+    finally:
+        progress.clear()
 
 
-async def _export(query: TransferQuery, form: str) -> int:
-    count = 0
-    table = csv.writer(sys.stdout)
-    async with open_desk(Settings()) as desk:
-        await desk.note_access("cli transfers export", query=query, items=None)
-        if form == "csv":
-            table.writerow(CSV_COLUMNS)
-        async for record in desk.reader.stream(query):
-            count += 1
-            if form == "csv":
-                table.writerow([csv_cell(record, column) for column in CSV_COLUMNS])
-            else:
-                click.echo(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
-    return count
+def _is_shown(output: Path | None) -> bool:
+    """Records on the terminal show their progress themselves."""
+    return sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
+
+
+def _row(record: Mapping[str, Json]) -> dict[str, Any]:
+    outcome, at = record.get("outcome"), record.get("intent_at")
+    return {
+        **record,
+        "intent_at": datetime.fromisoformat(at) if isinstance(at, str) else None,
+        "outcome": outcome.get("state") if isinstance(outcome, dict) else None,
+    }

@@ -12,6 +12,9 @@ from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 KEY_PREFIX = "cpk_"
 TOKEN_PREFIX = "cps_"  # noqa: S105 - a prefix, not a secret
 
+#: The caller that the bootstrap key speaks for; fixed, so that its jobs stay its own across restarts.
+BOOTSTRAP_CALLER = UUID("00000000-0000-7000-8000-000000000001")
+
 
 class Role(StrEnum):
     """What a service key may do."""

@@ -43,7 +43,10 @@ class TimeNotAllowed(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientStanding:
-    """The last effective answer about one recipient. ``decided_at`` is when it arrived here, UTC."""
+    """The last effective answer about one recipient. ``decided_at`` is when it arrived here, UTC.
+
+    ``given_at`` is when the app says that a yes was given, where it does; ``last_no_at`` when the last no arrived.
+    """
 
     state: ConsentState
     event_id: UUID
@@ -54,6 +57,11 @@ class RecipientStanding:
     categories: frozenset[DataCategory] = frozenset()
     valid_until: datetime | None = None
     last_no_at: datetime | None = None
+    given_at: datetime | None = None
+
+    def came_after(self, no_at: datetime | None) -> bool:
+        """Whether this answer both arrived and was given after a no that arrived at a moment; no no is no bar."""
+        return no_at is None or min(self.decided_at, self.given_at or self.decided_at) > no_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +107,8 @@ class Standing:
         granted = next((disclosure for disclosure in known if disclosure.version == entry.disclosure), None)
         return outdated_from(granted, disclosures=known) if granted is not None else entry.decided_at
 
-    def _last_no_at(self, recipient: str) -> datetime | None:
+    def last_no_at(self, recipient: str) -> datetime | None:
+        """When the last no arrived that was about a recipient, by name or with everyone."""
         moments = [entry.last_no_at for entry in (self.recipients.get(recipient), self.everyone) if entry is not None]
         return max((moment for moment in moments if moment is not None), default=None)
 
@@ -199,7 +208,7 @@ def _apply_grant(standing: Standing, event: Granted) -> Applied:
     named = dict(standing.recipients)
     superseded = False
     for recipient, categories in event.covers.items():
-        last_no_at = standing._last_no_at(recipient)  # noqa: SLF001 - the same module decides the order
+        last_no_at = standing.last_no_at(recipient)
         if last_no_at is not None and event.occurred_at is not None and event.occurred_at <= last_no_at:
             superseded = True
             continue
@@ -213,6 +222,7 @@ def _apply_grant(standing: Standing, event: Granted) -> Applied:
             categories=categories,
             valid_until=occurred_at + event.valid_for if event.valid_for is not None else None,
             last_no_at=last_no_at,
+            given_at=event.occurred_at,
         )
     changed = replace(standing, version=standing.version + 1, recipients=named)
     return Applied(standing=changed, effective=not superseded, reason="superseded" if superseded else None)

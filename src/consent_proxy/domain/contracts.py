@@ -72,3 +72,10 @@ def next_contract_change(contracts: Iterable[Contract], *, recipient: str, at: d
         if moment is not None and moment > at
     )
     return min(moments, default=None)
+
+
+def next_lapse(contracts: Iterable[Contract], *, recipient: str, at: datetime) -> datetime | None:
+    """The next moment from which no contract with a recipient is in force; ``None`` where one always follows."""
+    ours = [contract for contract in contracts if contract.recipient == recipient]
+    ends = sorted(end for contract in ours if (end := contract.ends_at) is not None and end > at)
+    return next((end for end in ends if contract_in_force(ours, recipient=recipient, at=end) is None), None)

@@ -37,7 +37,10 @@ class TransferRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What stands, as read: the rules, the subject's standing and salt. ``fresh`` means read for this very walk."""
+    """What stands, as read: the rules, the subject's standing and salt. ``fresh`` means read for this very walk.
+
+    Where the subject asked about was linked to another reference, standing and salt are of that one, and say so.
+    """
 
     rules: Rules
     standing: Standing
@@ -78,7 +81,7 @@ def decide(request: TransferRequest, facts: Facts, *, at: datetime) -> Permit | 
     if refused is not None:
         return refused
     manifest = request.manifest
-    if manifest is None:
+    if manifest is None or not manifest.is_reviewed:
         return Refusal(reason=Reason.MODEL_UNKNOWN, detail="no reviewed manifest names this model")
     disclosed = _disclosed(request, manifest, facts.rules, at=at)
     if isinstance(disclosed, Refusal):
@@ -90,7 +93,8 @@ def decide(request: TransferRequest, facts: Facts, *, at: datetime) -> Permit | 
     if isinstance(contract, Refusal):
         return contract
     return Permit(
-        subject_ref=request.subject_ref,
+        # The request may name a reference that was linked since: the facts are of the one that stays.
+        subject_ref=facts.standing.subject_ref,
         purpose=manifest.purpose,
         recipient=manifest.recipient,
         manifest=manifest,

@@ -104,7 +104,8 @@ class Manifest:
     ``id`` is the model's name at the provider, matched exactly; where one name both runs and trains, ``purpose`` tells
     its two manifests apart. ``sub_processors`` are the makers behind it, by the id a contract lists. ``versions`` pins
     the versions of a community model; ``deployments`` lists deployments of it. ``sha256`` is of the entry's canonical
-    form, ``source_sha256`` of the schema it was read against.
+    form, ``source_sha256`` of the schema it was read against. ``left_out`` are fields that the reviewer saw in it and
+    did not list; what is not listed is dropped whether it stands there or not.
     """
 
     provider: str
@@ -120,6 +121,12 @@ class Manifest:
     source_sha256: str = ""
     reviewed_by: str = ""
     reviewed_at: date | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether somebody answers for it. One that nobody answers for must not open the door."""
+        return bool(self.reviewed_by.strip())
 
     def categories(self, *, required_only: bool = False) -> frozenset[DataCategory]:
         """Every category a field of the model has, or only those that a request cannot do without."""
@@ -147,6 +154,7 @@ class Manifest:
             "source_sha256": self.source_sha256,
             "reviewed_by": self.reviewed_by,
             "reviewed_at": self.reviewed_at.isoformat() if self.reviewed_at is not None else None,
+            "left_out": list(self.left_out),
             "fields": [_listing(place) for place in self.places()],
         }
 

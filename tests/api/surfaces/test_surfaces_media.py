@@ -198,6 +198,22 @@ def test_what_was_deleted_or_taken_back_is_not_sent(live: Live, person: str, pho
     assert clean(live)
 
 
+def test_what_a_guest_held_and_made_goes_with_them_when_they_sign_up(live: Live, person: str, photo: bytes) -> None:
+    guest = a_person()
+    live.decide(guest)
+    held, made = hold(live, guest, photo), earlier_picture(live, guest)
+    body = {"from": {"subject": guest, "kind": "account"}, "carry": "all"}
+    live.done("POST", "/v1/subjects/links", subject=person, json=body)
+    live.sandbox.wire.clear()
+    for image in (held["id"], made):
+        answer = run(live, person, image)
+        assert answer.status_code == 200, answer.text
+    live.withdraw(person)
+    live.decide(person)
+    assert run(live, person, held["id"]).json()["reason"] == "media-not-yours"
+    assert clean(live)
+
+
 def test_nothing_is_fetched_or_sent_before_a_yes(live: Live, source: SourceHost, photo: bytes) -> None:
     person = a_person()
     source.files["/photo.jpg"] = photo

@@ -120,7 +120,7 @@ def test_a_range_wider_than_a_float_can_tell_is_still_signed() -> None:
         (WHOLE.replace("required = true", "max_bytes = 0"), ["field 'prompt', max_bytes", "greater than"]),
         (WHOLE.replace("sub_processors = []\n", ""), ["model 'house/model', sub_processors", "required"]),
         (WHOLE.replace('reviewed_by = "a reviewer"\n', ""), ["model 'house/model', reviewed_by", "required"]),
-        (WHOLE.replace('"a reviewer"', '""'), ["model 'house/model', reviewed_by"]),
+        (WHOLE + '[model.review]\nstyle = "free text"\n', ["model 'house/model', review", "still lists style"]),
         (WHOLE.replace("reviewed_at = 2026-11-23\n", ""), ["model 'house/model', reviewed_at", "required"]),
         (WHOLE.replace('"generation"', '"fun"'), ["model 'house/model', purpose", "'generation' or 'training'"]),
         (WHOLE.replace('"house/model"', '"house/../model"'), ["model 'house/../model', id"]),

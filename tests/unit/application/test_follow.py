@@ -21,6 +21,7 @@ from consent_proxy.domain.transfers import (
 )
 from tests.builders import NOW, SUBJECT, a_credential, a_subject_token
 from tests.fakes.provider import an_answer
+from tests.fakes.subjects import FakeSubjects
 from tests.unit.application.world import OUTPUT_TTL, World
 
 STRANGER = SubjectRef(uuid4())
@@ -61,17 +62,31 @@ def last(world: World, job: Job) -> Outcome:
 )
 async def test_a_job_is_found_by_its_caller_and_its_subject(world: World, credential: object, named: object) -> None:
     job = world.start_job()
-    found = await find_job(job.id, credential=credential, subject_ref=named, jobs=world.jobs)  # type: ignore[arg-type]
+    found = await find_job(job.id, credential=credential, subject_ref=named, jobs=world.jobs, subjects=FakeSubjects())  # type: ignore[arg-type]
     assert found == job
 
 
 async def test_a_job_of_somebody_else_is_as_absent_as_one_that_never_was(world: World) -> None:
     job = world.start_job()
     tries = [
-        await find_job(uuid4(), credential=a_credential(), subject_ref=None, jobs=world.jobs),
-        await find_job(job.id, credential=a_credential(caller_id=uuid4()), subject_ref=None, jobs=world.jobs),
-        await find_job(job.id, credential=a_credential(), subject_ref=STRANGER, jobs=world.jobs),
-        await find_job(job.id, credential=a_subject_token(subject_ref=STRANGER), subject_ref=None, jobs=world.jobs),
+        await find_job(uuid4(), credential=a_credential(), subject_ref=None, jobs=world.jobs, subjects=FakeSubjects()),
+        await find_job(
+            job.id,
+            credential=a_credential(caller_id=uuid4()),
+            subject_ref=None,
+            jobs=world.jobs,
+            subjects=FakeSubjects(),
+        ),
+        await find_job(
+            job.id, credential=a_credential(), subject_ref=STRANGER, jobs=world.jobs, subjects=FakeSubjects()
+        ),
+        await find_job(
+            job.id,
+            credential=a_subject_token(subject_ref=STRANGER),
+            subject_ref=None,
+            jobs=world.jobs,
+            subjects=FakeSubjects(),
+        ),
     ]
     assert len(set(tries)) == 1
     assert isinstance(tries[0], Refusal)

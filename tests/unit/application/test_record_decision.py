@@ -10,6 +10,7 @@ import pytest
 from consent_proxy.application.ports.consent import RecordedEvent
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.application.record_decision import AnswerGiven, DecisionGiven, record_decision
+from consent_proxy.application.show_disclosure import show_disclosure
 from consent_proxy.application.withdraw import withdraw
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.consent import ConsentState
@@ -49,7 +50,7 @@ def given(**overrides: Any) -> DecisionGiven:
         "evidence": {},
         "actor": "self",
         "environment": "test",
-        "idempotency_digest": None,
+        "idempotency": None,
         "request_sha256": b"a body",
     }
     return DecisionGiven(**{**values, **overrides})
@@ -109,7 +110,6 @@ async def test_a_yes_covers_exactly_the_categories_that_were_shown_for_the_recip
     ("overrides", "why"),
     [
         ({"disclosure": "2020-01-01"}, "a version nobody published"),
-        ({"locale": "fr"}, "a language it was not published in"),
         ({"disclosure_sha256": "0" * 64}, "another text"),
         (
             {"disclosure_sha256": disclosure_sha256(SHOWN.document, locale="de")},
@@ -202,3 +202,14 @@ async def test_a_withdrawal_stands_where_nothing_can_be_destroyed_now(ledger: Fa
 
     recorded = await withdraw(withdrawal(SUBJECT), ledger=ledger, held=Away(FakeClock(NOW)))
     assert set(states(recorded).values()) == {ConsentState.WITHDRAWN}
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("de-AT", "de"), ("fr", "en"), ("en-GB", "en"), ("DE", "de")])
+@pytest.mark.parametrize("granted", [True, False])
+async def test_an_answer_in_another_language_is_recorded_with_the_one_that_was_shown(
+    ledger: FakeConsentLedger, wanted: str, shown: str, *, granted: bool
+) -> None:
+    recorded = await record(ledger, locale=wanted, granted=granted)
+    assert isinstance(recorded, RecordedEvent)
+    assert recorded.event.locale == shown == show_disclosure(SHOWN, locale=wanted).locale
+    assert recorded.event.disclosure_sha256 == disclosure_sha256(SHOWN.document, locale=shown)

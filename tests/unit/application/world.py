@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from consent_proxy.adapters.metrics import Load, PrometheusMeter
+from consent_proxy.adapters.tracing import NoTracer
 from consent_proxy.application.forward import Forwarded, Walk, forward
 from consent_proxy.application.refuse import Refused
 from consent_proxy.domain.categories import Purpose
@@ -38,6 +40,7 @@ class World:
         self.log = FakeTransferLog(facts=self.facts, clock=self.clock, jobs=self.jobs)
         self.provider = FakeProvider()
         self.media = a_media_room(clock=self.clock, jobs=self.jobs)
+        self.meter = PrometheusMeter(providers=["fal"], load=lambda: Load(waiting=0, open=0, kept=0, settled=0))
         self.walk = Walk(
             facts=self.facts,
             log=self.log,
@@ -45,6 +48,8 @@ class World:
             clock=self.clock,
             ids=FakeIdentifiers(),
             media=self.media,
+            meter=self.meter,
+            tracer=NoTracer(),
             environment="test",
             output_ttl=OUTPUT_TTL,
         )

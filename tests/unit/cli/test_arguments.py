@@ -45,6 +45,15 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "serve --port 0",
         "nonsense",
         "models draft x",
+        "models draft openai gpt/x --schema {contract}",
+        "models draft fal fal-ai/x --schema {contract}",
+        "models check x",
+        "models check --model no/such",
+        "models check --provider openai",
+        "models check --schema nowhere.json",
+        "models check --schema {contract}",
+        "models check --schema {twice}",
+        "doctor --egress=yes",
         "log verify",
     ],
 )
@@ -70,7 +79,8 @@ def test_wrong_usage_and_what_is_not_there_yet_end_with_2_and_start_nothing(
     [
         *("", "serve", "demo", "sandbox", "migrate", "keys create", "keys list", "keys revoke", "disclosures publish"),
         *("disclosures list", "disclosures show", "contracts put", "contracts list", "contracts end", "models list"),
-        *("models show", "media inspect", "media clean", "transfers list", "transfers export", "log verify"),
+        *("models show", "models draft", "models check", "transfers list", "transfers export", "log verify"),
+        *("media inspect", "media clean"),
         *("openapi", "doctor"),
     ],
 )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from consent_proxy.domain.contracts import contract_in_force, next_contract_change
+from consent_proxy.domain.contracts import contract_in_force, next_contract_change, next_lapse
 from tests.builders import DAY, HOUR, NOW, a_contract, event_id
 
 FIRST = a_contract(valid_from=NOW, valid_until=NOW + DAY, put_at=NOW - DAY)
@@ -66,3 +66,13 @@ def test_both_promises_have_to_be_made(equal_protection: bool, own_purposes_excl
     contract = replace(FIRST, equal_protection=equal_protection, own_purposes_excluded=own_purposes_excluded)
 
     assert contract.promises() is promises
+
+
+def test_a_lapse_is_the_first_moment_without_a_contract() -> None:
+    first = a_contract(valid_until=NOW + DAY)
+    second = replace(first, valid_from=NOW + DAY / 2, valid_until=NOW + 3 * DAY)
+    other = replace(first, recipient="replicate", valid_until=None)
+    assert next_lapse([first, other], recipient="fal", at=NOW) == NOW + DAY
+    assert next_lapse([first, second], recipient="fal", at=NOW) == NOW + 3 * DAY
+    assert next_lapse([first, replace(second, valid_until=None)], recipient="fal", at=NOW) is None
+    assert next_lapse([replace(first, ended_at=NOW - DAY)], recipient="fal", at=NOW) is None

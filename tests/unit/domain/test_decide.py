@@ -165,6 +165,11 @@ def test_a_model_nobody_reviewed_is_unknown() -> None:
     assert refused(a_request(manifest=None)).reason is Reason.MODEL_UNKNOWN
 
 
+@pytest.mark.parametrize("nobody", ["", "  "])
+def test_a_manifest_that_nobody_reviewed_opens_no_door(nobody: str) -> None:
+    assert refused(a_request(manifest=a_manifest(reviewed_by=nobody))).reason is Reason.MODEL_UNKNOWN
+
+
 def test_a_stated_purpose_may_only_repeat_the_manifests() -> None:
     permitted(a_request(stated_purpose="generation"))
     assert refused(a_request(stated_purpose="training")).reason is Reason.PURPOSE_MISMATCH

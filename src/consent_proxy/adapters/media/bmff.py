@@ -10,7 +10,7 @@ Refused: encryption, samples in other files, codings and boxes that are not know
 Not looked at: the samples themselves, with the messages (SEI) that an encoder may have put into them.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,19 +58,27 @@ def strip_film(known: MediaFormat, path: Path, emit: Emit) -> frozenset[TagGroup
         layout = _read_layout(source)
         movie = read_movie(source.read(layout.moov.body.start, layout.moov.body.length))
         _check_kind(known, movie)
-        removed = layout.removed | movie.removed
-        if movie.defaults is None:
-            parts, gone = _whole_film(layout, movie)
+        removed = set(layout.removed | movie.removed)
+        for parts, gone in _written(source, layout, movie):
             hand_on(source, parts, emit)
-            return removed | gone
-        if any(track.table.samples for track in movie.tracks):
-            raise not_clean("the film is written whole and in fragments at once")
-        gone_at_all: frozenset[TagGroup] = frozenset()
-        emit(layout.brands + movie.write([[] for _ in movie.kept], wide=False))
-        for fragment_parts, gone in _fragments(source, layout, movie):
-            hand_on(source, fragment_parts, emit)
-            gone_at_all |= gone
-        return removed | gone_at_all
+            removed |= gone
+        return frozenset(removed)
+
+
+_Parts = tuple[list[Part], frozenset[TagGroup]]
+
+
+def _written(source: Source, layout: _Layout, movie: Movie) -> Iterator[_Parts]:
+    """The film with the samples that its own tables know, and then its fragments, one at a time."""
+    if layout.fragments and movie.defaults is None:
+        raise not_clean("the film has fragments and does not say so")
+    if layout.fragments and not any(track.table.samples for track in movie.tracks):
+        loose = any(mdat.body.length for mdat in layout.samples if mdat.whole.start < layout.fragments[0].whole.start)
+        gone = frozenset({TagGroup.UNKNOWN}) if loose else frozenset[TagGroup]()
+        yield [layout.brands, movie.write([[] for _ in movie.kept], wide=False)], gone
+    else:
+        yield _whole_film(layout, movie, source.size)
+    yield from _fragments(source, layout, movie)
 
 
 def _read_layout(source: Source) -> _Layout:
@@ -119,11 +127,13 @@ def _check_kind(known: MediaFormat, movie: Movie) -> None:
         raise not_clean("the file says that it is video, and holds none")
 
 
-def _whole_film(layout: _Layout, movie: Movie) -> tuple[list[Part], frozenset[TagGroup]]:
+def _whole_film(layout: _Layout, movie: Movie, file_size: int) -> _Parts:
     """The film before its samples, which then stand in the order they stood in, without what was between them."""
     chunks = [track.table.chunks for track in movie.kept]
     others = [chunk for track in movie.tracks if not track.is_kept for chunk in track.table.chunks]
-    spans = _checked([chunk for track in chunks for chunk in track], others, layout.samples)
+    end = layout.fragments[0].whole.start if layout.fragments else file_size
+    samples = [mdat for mdat in layout.samples if mdat.whole.start < end]
+    spans = _checked([chunk for track in chunks for chunk in track], others, samples)
     size = sum(span.length for span in spans)
     unplaced = [[0] * len(track) for track in chunks]
     head = len(layout.brands) + len(movie.write(unplaced, wide=False))
@@ -133,19 +143,20 @@ def _whole_film(layout: _Layout, movie: Movie) -> tuple[list[Part], frozenset[Ta
     opening = _mdat_head(size)
     moved = _Moved(spans, head + len(opening))
     starts = [[moved.to(chunk) for chunk in track] for track in chunks]
-    removed = {TagGroup.UNKNOWN} if sum(mdat.body.length for mdat in layout.samples) > size and not others else set()
+    removed = {TagGroup.UNKNOWN} if sum(mdat.body.length for mdat in samples) > size and not others else set()
     return [layout.brands, movie.write(starts, wide=wide), opening, *spans], frozenset(removed)
 
 
-def _fragments(source: Source, layout: _Layout, movie: Movie) -> Iterator[tuple[list[Part], frozenset[TagGroup]]]:
+def _fragments(source: Source, layout: _Layout, movie: Movie) -> Iterator[_Parts]:
+    starts = [mdat.whole.start for mdat in layout.samples]
     for place, top in enumerate(layout.fragments):
         fragment = read_fragment(source.read(top.body.start, top.body.length), top.whole.start, movie)
         end = layout.fragments[place + 1].whole.start if place + 1 < len(layout.fragments) else source.size
-        samples = [mdat for mdat in layout.samples if top.whole.end <= mdat.whole.start < end]
+        samples = layout.samples[bisect_left(starts, top.whole.end) : bisect_left(starts, end)]
         yield _whole_fragment(fragment, samples)
 
 
-def _whole_fragment(fragment: Fragment, samples: Sequence[FileBox]) -> tuple[list[Part], frozenset[TagGroup]]:
+def _whole_fragment(fragment: Fragment, samples: Sequence[FileBox]) -> _Parts:
     spans = _checked(fragment.places, fragment.others, samples)
     removed = {TagGroup.TECHNICAL} if fragment.left_behind else set()
     size = sum(span.length for span in spans)

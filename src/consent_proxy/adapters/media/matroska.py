@@ -178,8 +178,10 @@ def _found(walk: _Walk, parent: Element) -> dict[int, Element]:
     at = parent.body_start
     while at < parent.end:
         element = _next(walk, at, parent.end)
-        at = _end_of(element, element.start)
+        if element.length is None:
+            raise not_clean("an element does not say how long it is")
         found[element.id] = element
+        at = element.end
     return found
 
 

@@ -2,7 +2,8 @@
 
 Kept: every frame of MPEG layer III, byte for byte; the Xing, Info or VBRI frame before them, of its encoder's name
 the first letters.
-Removed: ID3v2 before and behind, ID3v1 with its extension, APEv2, Lyrics3, zeros before the first frame.
+Removed: ID3v2 before and behind, ID3v1 with its extension, APEv2, Lyrics3, zeros before the first frame and behind
+the last one.
 Refused: layers I and II, the free format, frames of different kinds in one file, any other byte between the frames
 or behind them, a last frame that is cut off.
 """
@@ -29,7 +30,8 @@ _LONGEST_PADDING = 64 * 1024
 _MOST_FRAMES = 1_000_000
 _LONGEST_LOOK = 256 * 1024
 
-_XING_PARTS = ((1, 4), (2, 4), (4, 100), (8, 4))
+_PLACES, _SCALE = 4, 8
+_XING_PARTS = ((1, 4), (2, 4), (_PLACES, 100), (_SCALE, 4))
 _ENCODERS = re.compile(rb"LAME|Lavf|Lavc|GOGO|L3\.9")
 _ENCODER_BYTES, _GAPLESS_BYTES = 9, 36
 
@@ -50,18 +52,20 @@ def strip_mp3(path: Path, emit: Emit) -> frozenset[TagGroup]:
         start = _past_front_tags(source, removed)
         end = _before_end_tags(source, start, removed)
         first = _frame_length(source.read(start, 4)) if end - start >= 4 else 0  # noqa: PLR2004 - a frame's header
-        _check_frames(source, start, end)
+        sound_end = _end_of_frames(source, start, end)
+        if sound_end != end:
+            removed.add(TagGroup.TRAILER)
         opening = source.read(start, first)
         cleaned = _clean_opening(opening)
         if cleaned != opening:
             removed.add(TagGroup.EDITING)
-        parts: Sequence[Part] = (cleaned, Span(start=start + first, length=end - start - first))
+        parts: Sequence[Part] = (cleaned, Span(start=start + first, length=sound_end - start - first))
         hand_on(source, parts, emit)
         return frozenset(removed)
 
 
-def _check_frames(source: Source, start: int, end: int) -> None:
-    """Frames, and nothing but frames, fill the file from ``start`` to ``end``."""
+def _end_of_frames(source: Source, start: int, end: int) -> int:
+    """Where the last frame ends: frames fill the file from ``start`` to ``end``, but for zeros behind them."""
     at, kind = start, source.read(start, 4)
     mono = kind[3] >> 6 == _MONO
     lengths: dict[bytes, int] = {}
@@ -72,6 +76,8 @@ def _check_frames(source: Source, start: int, end: int) -> None:
         if end - at < 4:  # noqa: PLR2004 - a frame's header
             raise not_clean("bytes stand between the frames, or behind the last one")
         head = read(at, 4)
+        if head == bytes(4) and end - at <= _LONGEST_PADDING and not any(read(at, end - at)):
+            return at
         length = lengths.get(head)
         if length is None:
             length = lengths[head] = _frame_length(head)
@@ -82,6 +88,7 @@ def _check_frames(source: Source, start: int, end: int) -> None:
         raise not_clean(f"the sound has more than {_MOST_FRAMES} frames")
     if at != end:
         raise not_clean("the last frame is cut off, or bytes stand behind it")
+    return end
 
 
 def _frame_length(head: bytes) -> int:
@@ -108,6 +115,9 @@ def _clean_opening(frame: bytes) -> bytes:
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
     end = at + 8 + sum(length for flag, length in _XING_PARTS if flags & flag)
     if flags & ~0xF or end > len(frame):
+        raise not_clean("the frame that describes the sound is not built as its format says")
+    places = frame[end - 100 - (4 if flags & _SCALE else 0) : end - (4 if flags & _SCALE else 0)]
+    if flags & _PLACES and list(places) != sorted(places):
         raise not_clean("the frame that describes the sound is not built as its format says")
     extension = frame[end : end + _GAPLESS_BYTES]
     kept = frame[:end]

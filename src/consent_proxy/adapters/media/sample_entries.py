@@ -62,6 +62,8 @@ _COLOURS = {b"nclx": 11, b"nclc": 10}
 _LAYOUT_HEAD, _LAYOUT_CHANNEL, _MOST_CHANNELS = 16, 20, 64
 _ALAC_SIZES = frozenset({28, 52})
 _NO_COLOUR_TABLE = 0xFFFF
+#: The two numbers that never change in a sound description of version 2.
+_VERSION_2 = (b"\x00\x00\x00\x48", b"\x7f\x00\x00\x00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ def _clean_sound(kind: bytes, entry: Cursor) -> SampleEntry:
     extension = entry.take({0: 0, 1: 16, 2: 36}.get(version, entry.left + 1))
     settings, removed = _clean_settings(entry.rest(), _SOUND_CODINGS[kind])
     if packet or (version == 0 and compression not in {0, 0xFFFE}):
+        raise entry.unclear()
+    if version == 2 and (extension[:4], extension[16:20]) != _VERSION_2:  # noqa: PLR2004 - the last one there is
         raise entry.unclear()
     if any(origin):
         removed |= {TagGroup.TECHNICAL}

@@ -107,6 +107,8 @@ def _clean_format(body: bytes) -> tuple[int, int, bytes]:
         raise not_clean("the numbers of the samples' coding do not agree")
     if len(body) not in {16, 18, 40} or (not extension and any(body[16:])):
         raise not_clean("the samples' coding is not described as its format says")
+    if coding != _PCM and not extension:
+        extension = bytes(2)  # every coding but PCM says how much more it has to say
     return coding, frame, struct.pack("<4sI", b"fmt ", 16 + len(extension)) + body[:16] + extension
 
 

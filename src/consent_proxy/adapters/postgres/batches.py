@@ -39,6 +39,10 @@ class Batches(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
+    def __len__(self) -> int:
+        """How many items wait for a batch."""
+        return len(self._queue)
+
     def add(self, item: Item) -> "asyncio.Future[Result]":
         """Take an item. Raises ``Overloaded`` where too many wait.
 

@@ -6,9 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from consent_proxy.adapters.postgres.rows import moment_from_json, moment_to_json
-from consent_proxy.application.ports.consent import DecisionToRecord, StoredEvent, WithdrawalToRecord
+from consent_proxy.application.ports.consent import (
+    DecisionToRecord,
+    LinkToRecord,
+    StoredEvent,
+    WithdrawalToRecord,
+)
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.consent import Applied, ConsentEvent, Declined, Granted, Standing, Withdrawn, apply_event
+from consent_proxy.domain.links import Linked, join_standings
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectRef
 
@@ -42,6 +48,43 @@ def arrive(asked: ToRecord, *, received_at: datetime, standings: Mapping[Purpose
     return Arrived(event=event, standings=after)
 
 
+def arrive_link(
+    asked: LinkToRecord,
+    *,
+    received_at: datetime,
+    kept: Mapping[Purpose, Standing],
+    taken: Mapping[Purpose, Standing],
+) -> Arrived:
+    """Take a link into what stands under the reference that stays. It answers nothing itself, and has no answers.
+
+    Of the reference that goes, ``domain.links.leave_standing`` says what is left.
+    """
+    link = Linked(event_id=asked.event_id, received_at=received_at, carry=asked.carry)
+    standings = _joined(kept, taken, link=link, subject_ref=asked.kept)
+    event = StoredEvent(
+        id=asked.event_id,
+        kind="link",
+        subject_ref=asked.kept,
+        subject_kind=asked.kept_kind,
+        received_at=received_at,
+        occurred_at=None,
+        disclosure=None,
+        disclosure_sha256=None,
+        locale=None,
+        answers=(),
+        effective=True,
+        reason=None,
+        actor="operator",
+        evidence={},
+        caller=asked.credential.caller,
+        credential={"kind": asked.credential.kind.value, "id": asked.credential.id},
+        environment=asked.environment,
+        linked_from=asked.taken,
+        carry=asked.carry,
+    )
+    return Arrived(event=event, standings=standings)
+
+
 def purposes_of(asked: ToRecord) -> frozenset[Purpose]:
     """The purposes whose standings it may move; a withdrawal that names none is about every one there is."""
     if isinstance(asked, DecisionToRecord):
@@ -50,16 +93,36 @@ def purposes_of(asked: ToRecord) -> frozenset[Purpose]:
 
 
 def replay(events: Iterable[StoredEvent], *, subject_ref: SubjectRef) -> Mapping[Purpose, Standing]:
-    """The standings that a subject's events, in the order of arrival, add up to."""
-    standings: Mapping[Purpose, Standing] = {}
+    """The standings of a reference that the events of its person, in the order of arrival, add up to."""
+    people: dict[SubjectRef, Mapping[Purpose, Standing]] = {}
     for event in events:
-        standings, _ = _take(_steps_again(event), subject_ref, standings)
-    return decided(standings)
+        mine = people.get(event.subject_ref, {})
+        if event.linked_from is not None and event.carry is not None:
+            link = Linked(event_id=event.id, received_at=event.received_at, carry=event.carry)
+            taken = people.pop(event.linked_from, {})
+            people[event.subject_ref] = _joined(mine, taken, link=link, subject_ref=event.subject_ref)
+        else:
+            people[event.subject_ref], _ = _take(_steps_again(event), event.subject_ref, mine)
+    return decided(people.get(subject_ref, {}))
 
 
 def decided(standings: Mapping[Purpose, Standing]) -> Mapping[Purpose, Standing]:
     """Without those that no answer has moved yet."""
     return {purpose: standing for purpose, standing in standings.items() if standing.version > 0}
+
+
+def _joined(
+    kept: Mapping[Purpose, Standing], taken: Mapping[Purpose, Standing], *, link: Linked, subject_ref: SubjectRef
+) -> Mapping[Purpose, Standing]:
+    kept, taken = decided(kept), decided(taken)
+
+    def nothing(purpose: Purpose) -> Standing:
+        return Standing(subject_ref=subject_ref, purpose=purpose)
+
+    return {
+        purpose: join_standings(kept.get(purpose, nothing(purpose)), taken.get(purpose, nothing(purpose)), link=link)
+        for purpose in sorted(kept.keys() | taken.keys())
+    }
 
 
 def _event(asked: ToRecord, *, received_at: datetime) -> StoredEvent:

@@ -29,9 +29,10 @@ RULES_LIFE = 1.0
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-_READ = """select g.edition, s.version, s.detail, t.salt from rules g
+_READ = """select g.edition, s.version, s.detail, t.salt, p.linked_into from rules g
   left join standings s on s.subject_ref = $1 and s.purpose = $2
-  left join salts t on t.subject_ref = $1"""
+  left join salts t on t.subject_ref = $1
+  left join subjects p on p.subject_ref = $1"""
 _EDITION = "select edition from rules"
 _NEW_SALT = """with made as (
     insert into salts (subject_ref, salt, created_at) values ($1, $2, now()) on conflict do nothing returning salt)
@@ -112,6 +113,10 @@ class PostgresFactsSource:
             return await self._fresh_rules.read(None)
         return self._rules
 
+    def last_rules(self) -> Rules | None:
+        """See ``FactsSource``."""
+        return self._rules
+
     async def _read_facts(self, place: _Place) -> Facts:
         subject_ref, purpose = place
         asked_at = time.monotonic()
@@ -123,10 +128,18 @@ class PostgresFactsSource:
                 rules = self._take(await _load_rules(connection, self._bootstrap_caller))
         assert row is not None
         self._rules_read_at = asked_at
+        if row["linked_into"] is not None:
+            return await self._of_who_stays(place, SubjectRef(row["linked_into"]))
         salt = row["salt"] or await self._make_salt(subject_ref)
         standing = _standing(row, subject_ref, purpose)
         self._remember(place, standing, salt)
         return Facts(rules=rules, standing=standing, salt=salt, fresh=True)
+
+    async def _of_who_stays(self, place: _Place, subject_ref: SubjectRef) -> Facts:
+        """What stands under the reference that another one was linked into; a link is never taken back."""
+        found = await self._read_facts((subject_ref, place[1]))
+        self._remember(place, found.standing, found.salt)
+        return found
 
     async def _read_rules(self, _key: None) -> Rules:
         asked_at = time.monotonic()
@@ -146,7 +159,7 @@ class PostgresFactsSource:
 
     def _remember(self, place: _Place, standing: Standing, salt: bytes) -> None:
         known = self._known.get(place)
-        if known is None or known[0].version <= standing.version:
+        if known is None or known[0].subject_ref != standing.subject_ref or known[0].version <= standing.version:
             self._known[place] = (standing, salt)
         self._known.move_to_end(place)
         if len(self._known) > self._limit:

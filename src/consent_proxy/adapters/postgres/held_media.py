@@ -1,4 +1,7 @@
-"""The rows of held media and the wrapped keys of their subjects; the bytes lie in a store."""
+"""The rows of held media and the wrapped keys of their subjects; the bytes lie in a store.
+
+A medium keeps the reference it was held under; links made of several references one person, who has them all.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +26,20 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 _FIND = """
 select m.*, k.wrapped from held_media m join media_keys k on k.id = m.key_id
-where m.id = $1 and m.caller_id = $2 and m.subject_ref = $3 and m.expires_at > $4
+where m.id = $1 and m.caller_id = $2 and m.subject_ref in (select ref from person_of($3)) and m.expires_at > $4
 """
 _REMOVE = """
-delete from held_media where id = $1 and caller_id = $2 and subject_ref = $3 and expires_at > $4 returning store_name
+delete from held_media
+where id = $1 and caller_id = $2 and subject_ref in (select ref from person_of($3)) and expires_at > $4
+returning store_name
 """
 _REMOVE_EXPIRED = """
 delete from held_media where id in (
   select id from held_media where expires_at <= $1 order by expires_at limit $2 for update skip locked)
 returning store_name
 """
-_FORGET = "delete from held_media where subject_ref = $1 returning store_name"
-_FORGET_KEYS = "delete from media_keys where subject_ref = $1"
+_FORGET = "delete from held_media where subject_ref in (select ref from person_of($1)) returning store_name"
+_FORGET_KEYS = "delete from media_keys where subject_ref in (select ref from person_of($1))"
 _KNOWN = "select store_name from held_media where store_name = any($1)"
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from consent_proxy.adapters.metrics import Load
 from consent_proxy.adapters.postgres.batches import Batches
 from consent_proxy.adapters.postgres.connections import Backend, Connection, Database, encode_json, is_lost
 from consent_proxy.adapters.postgres.doubts import Doubts
@@ -96,6 +97,15 @@ class PostgresTransferLog:
     async def record_refusal(self, refused: RefusedTransfer) -> None:
         """See ``TransferLog``."""
         await self._refusals.record(refused)
+
+    def load(self) -> Load:
+        """What is under way in this process."""
+        return Load(
+            waiting=len(self._intents),
+            open=self._worker.open,
+            kept=self._outcomes.kept,
+            settled=self._worker.settled,
+        )
 
     async def aclose(self, *, within: float = 10.0) -> None:
         """Write what is still to be written, for so many seconds at most, then give the worker's id up."""

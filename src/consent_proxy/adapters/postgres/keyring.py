@@ -8,11 +8,12 @@ from datetime import datetime
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Database
-from consent_proxy.adapters.postgres.secrets import SchemaMissing, load_keyring
+from consent_proxy.adapters.postgres.schema import SchemaUnfit
+from consent_proxy.adapters.postgres.secrets import load_keyring
 from consent_proxy.adapters.receipts import Ed25519ReceiptSigner
 from consent_proxy.adapters.secrets import Keyring, SecretsLocked
 from consent_proxy.adapters.tokens import JwtTokenSigner
-from consent_proxy.application.ports.platform import LedgerHealth, Readiness
+from consent_proxy.application.ports.platform import Finding, LedgerHealth, Readiness
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.callers import Credential
 from consent_proxy.domain.payloads import Json
@@ -110,13 +111,18 @@ class PostgresKeyring:
 
     async def _open_later(self) -> None:
         _log.warning("the database does not answer: nothing is sent before it does")
+        told = ""
         while not self.is_open:
             await asyncio.sleep(_RETRY_AFTER)
             try:
                 await self._open()
             except LedgerUnavailable:
                 continue
-            except (SchemaMissing, SecretsLocked) as error:
+            except SchemaUnfit as error:  # somebody may migrate it
+                if told != str(error):
+                    told = str(error)
+                    _log.error("nothing can be sent: %s", told)
+            except SecretsLocked as error:
                 _log.error("nothing can be sent: %s", error)
                 return
 
@@ -131,7 +137,6 @@ class HealthWithSecrets:
         """See ``LedgerHealth``."""
         found = await self._health.check()
         if found.ready and not self._keyring.is_open:
-            return Readiness(
-                ready=False, warnings=("the service's secrets are not open: the log says why", *found.warnings)
-            )
+            locked = Finding("secrets-locked", "the service's secrets are not open: the log says why")
+            return Readiness(ready=False, warnings=(locked, *found.warnings))
         return found

@@ -1,25 +1,29 @@
 """Consent events and the standings they lead to, appended and moved in one transaction."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from consent_proxy.adapters.postgres.changes import read_changes
 from consent_proxy.adapters.postgres.connections import Connection, Database
-from consent_proxy.adapters.postgres.events import ToRecord, arrive, decided, purposes_of, replay
+from consent_proxy.adapters.postgres.events import ToRecord, arrive, arrive_link, decided, purposes_of, replay
 from consent_proxy.adapters.postgres.open_intents import wait_for_subject
-from consent_proxy.adapters.postgres.rows import (
-    cursor_of,
-    event_from_row,
-    key_of_cursor,
-    moment_to_json,
-    standing_from_row,
-    standing_to_detail,
+from consent_proxy.adapters.postgres.persons import find_person
+from consent_proxy.adapters.postgres.rows import cursor_of, event_from_row, key_of_cursor, standing_from_row
+from consent_proxy.adapters.postgres.writing import (
+    Moved,
+    append_event,
+    first_answer,
+    lock_standings,
+    lock_subjects,
+    move_standings,
+    share_rules,
 )
-from consent_proxy.adapters.postgres.tables import RULES_LOCK
 from consent_proxy.application.ports.consent import (
     DecisionToRecord,
-    IdempotencyKeyReused,
+    LinkToRecord,
+    NothingToLink,
     RecordedEvent,
     StoredEvent,
     WithdrawalToRecord,
@@ -27,42 +31,47 @@ from consent_proxy.application.ports.consent import (
 from consent_proxy.application.ports.pages import Page, PageOf
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.consent import Standing
-from consent_proxy.domain.payloads import Json
+from consent_proxy.domain.links import leave_standing
 from consent_proxy.domain.subjects import SubjectRef
 
-_NEVER_ASKED: dict[str, Json] = {"recipients": {}, "everyone": None}
-_MAKE_STANDINGS = """
-insert into standings (subject_ref, purpose, version, state, detail, updated_at)
-select $1, purpose, 0, 'not-granted', $3, now() from unnest($2::text[]) purpose order by purpose
+_STANDINGS = "select subject_ref, purpose, version, detail from standings where subject_ref = $1"
+_EVENTS_UNTIL = "select * from consent_events where subject_ref = any($1) and received_at <= $2 order by seq"
+_EVENTS_UP_TO = """
+select * from consent_events where subject_ref = any($1) and seq <= (select seq from consent_events where id = $2)
+order by seq
+"""
+#: Among the events of whoever had been linked by then, so that it is the same however often it is asked for.
+_EVENT_BEFORE = """
+with recursive place (seq) as (select seq from consent_events where id = $2),
+  known (ref) as (
+    select $1::uuid
+    union
+    select e.linked_from from known join consent_events e on e.subject_ref = known.ref and e.kind = 'link'
+    where e.seq < (select seq from place))
+select e.* from known cross join lateral (
+  select * from consent_events where subject_ref = known.ref and seq < (select seq from place)
+  order by seq desc limit 1) e
+order by e.seq desc limit 1
+"""
+_LAST_LINK = """
+select * from consent_events where subject_ref = $1 and kind = 'link' order by seq desc limit 1
+"""
+#: Of each reference as much as the whole page may take, in the order of an index.
+_PAGE = """
+select e.* from unnest($1::uuid[]) known (ref) cross join lateral (
+  select * from consent_events where subject_ref = known.ref
+    and ($2::timestamptz is null or received_at >= $2) and ($3::timestamptz is null or received_at < $3)
+    and ($4::uuid is null or seq {after} (select seq from consent_events where id = $4))
+  order by seq {order} limit $5) e
+order by e.seq {order} limit $5
+"""
+_PAGES = {True: _PAGE.format(after="<", order="desc"), False: _PAGE.format(after=">", order="asc")}
+_ADD_SUBJECTS = """
+insert into subjects (subject_ref, created_at) select ref, now() from unnest($1::uuid[]) ref order by ref
 on conflict do nothing
 """
-_LOCK_STANDINGS = """
-select subject_ref, purpose, version, detail, updated_at from standings
-where subject_ref = $1 and purpose = any($2) order by purpose for update
-"""
-_MOVE_STANDING = """
-update standings set version = $3, state = $4, detail = $5, updated_at = $6 where subject_ref = $1 and purpose = $2
-"""
-_STANDINGS = "select subject_ref, purpose, version, detail from standings where subject_ref = $1"
-_EVENTS_UNTIL = "select * from consent_events where subject_ref = $1 and received_at <= $2 order by seq"
-_EVENT_BEFORE = """
-select * from consent_events where subject_ref = $1 and seq < (select seq from consent_events where id = $2)
-order by seq desc limit 1
-"""
-_PAGE = """
-select * from consent_events where subject_ref = $1
-  and ($2::timestamptz is null or received_at >= $2) and ($3::timestamptz is null or received_at < $3)
-"""
-_AFTER = " and ($4::uuid is null or seq {} (select seq from consent_events where id = $4)) order by seq {} limit $5"
-_PAGES = {True: _PAGE + _AFTER.format("<", "desc"), False: _PAGE + _AFTER.format(">", "asc")}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Locked:
-    """The standings a transaction holds, and the moment at which it held them all: the arrival of its event."""
-
-    standings: Mapping[Purpose, Standing]
-    received_at: datetime
+_LEAD = "update subjects set linked_into = $2 where subject_ref = $1"
+_LEAD_IDENTIFIERS = "update subject_identifiers set subject_ref = $2 where subject_ref = $1"
 
 
 class PostgresConsentLedger:
@@ -84,6 +93,17 @@ class PostgresConsentLedger:
         """
         return await self._record(withdrawal)
 
+    async def link(self, link: LinkToRecord) -> RecordedEvent:
+        """Join two references. Raises ``NothingToLink``, ``IdempotencyKeyReused``, ``LedgerUnavailable``."""
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    return await _link(connection, link)
+            except Moved as moved:
+                kept = moved.into if link.kept == moved.gone else link.kept
+                taken = moved.into if link.taken == moved.gone else link.taken
+                link = replace(link, kept=kept, taken=taken)
+
     async def wait_for_open_intents(self, subject_ref: SubjectRef, *, purposes: frozenset[Purpose]) -> None:
         """Return when no send can begin any more on an intent committed before this call. Never raises."""
         await wait_for_subject(self._database, subject_ref, purposes=purposes, send_within=self._send_within)
@@ -91,21 +111,26 @@ class PostgresConsentLedger:
     async def standings(self, subject_ref: SubjectRef) -> Mapping[Purpose, Standing]:
         """The standings of now. Raises ``LedgerUnavailable``."""
         async with self._database.acquire() as connection:
-            return await _standings(connection, subject_ref)
+            person = await find_person(connection, subject_ref)
+            return await _standings(connection, person.stays)
 
     async def standings_at(self, subject_ref: SubjectRef, *, at: datetime) -> Mapping[Purpose, Standing]:
         """The standings as the events received up to a moment left them. Raises ``LedgerUnavailable``."""
-        rows = await self._database.fetch(_EVENTS_UNTIL, subject_ref, at)
-        return replay(map(event_from_row, rows), subject_ref=subject_ref)
+        async with self._database.acquire() as connection:
+            person = await find_person(connection, subject_ref)
+            rows = await connection.fetch(_EVENTS_UNTIL, person.references, at)
+        return replay(map(event_from_row, rows), subject_ref=person.stays)
 
     async def events(self, subject_ref: SubjectRef, *, page: Page) -> PageOf[StoredEvent]:
-        """The subject's events in the order of arrival. Raises ``LedgerUnavailable``, and ``ValueError`` for a cursor
+        """The person's events in the order of arrival. Raises ``LedgerUnavailable``, and ``ValueError`` for a cursor
         that is none of ours.
         """
         after = key_of_cursor(page.cursor) if page.cursor is not None else None
-        rows = await self._database.fetch(
-            _PAGES[page.descending], subject_ref, page.from_at, page.to_at, after, page.limit + 1
-        )
+        async with self._database.acquire() as connection:
+            person = await find_person(connection, subject_ref)
+            rows = await connection.fetch(
+                _PAGES[page.descending], person.references, page.from_at, page.to_at, after, page.limit + 1
+            )
         items = tuple(map(event_from_row, rows[: page.limit]))
         more = len(rows) > page.limit
         return PageOf(items=items, next_cursor=cursor_of(items[-1].id) if more else None)
@@ -116,110 +141,76 @@ class PostgresConsentLedger:
         return event_from_row(row) if row is not None else None
 
     async def event_before(self, event: StoredEvent) -> StoredEvent | None:
-        """The event of the same subject that came just before. Raises ``LedgerUnavailable``."""
+        """The event of the same person that came just before. Raises ``LedgerUnavailable``."""
         row = await self._database.fetchrow(_EVENT_BEFORE, event.subject_ref, event.id)
         return event_from_row(row) if row is not None else None
 
+    async def changes(self, *, after: str | None, limit: int) -> PageOf[StoredEvent]:
+        """The feed. Raises ``LedgerUnavailable``, ``CursorAhead``, and ``ValueError`` for no cursor of ours."""
+        return await read_changes(self._database, after=after, limit=limit)
+
     async def _record(self, asked: ToRecord) -> RecordedEvent:
-        subject_ref = asked.subject_ref
-        async with self._database.transaction() as connection:
-            # Shared, like a commit of intents: no disclosure is published while we decide what an answer leads to.
-            await connection.execute("select pg_advisory_xact_lock_shared($1)", RULES_LOCK)
-            first = await _first_answer(connection, asked)
-            if first is not None:
-                standings = await _standings(connection, subject_ref)
-                return RecordedEvent(event=first, standings=standings, replayed=True)
-            locked = await _lock(connection, subject_ref, purposes_of(asked))
-            arrived = arrive(asked, received_at=locked.received_at, standings=locked.standings)
-            entry = _event_to_json(arrived.event, caller_id=asked.credential.caller_id)
-            await connection.execute("select append_consent_event($1)", entry)
-            await _move(connection, arrived.standings.values(), at=locked.received_at)
-            return RecordedEvent(event=arrived.event, standings=await _standings(connection, subject_ref))
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    return await _record(connection, asked)
+            except Moved as moved:
+                asked = replace(asked, subject_ref=moved.into)
 
 
-async def _first_answer(connection: Connection, asked: ToRecord) -> StoredEvent | None:
-    """Claim the idempotency key, or find what it led to; a second request waits here for the first one's commit.
-
-    Raises ``IdempotencyKeyReused``.
-    """
-    if asked.idempotency_digest is None:
-        return None
-    claimed = await connection.fetchval(
-        "insert into idempotency (digest, request_sha256, event_id, created_at)"
-        " values ($1, $2, $3, clock_timestamp()) on conflict do nothing returning true",
-        asked.idempotency_digest,
-        asked.request_sha256,
-        asked.event_id,
-    )
-    if claimed:
-        return None
-    row = await connection.fetchrow(
-        "select i.request_sha256, e.* from idempotency i join consent_events e on e.id = i.event_id"
-        " where i.digest = $1",
-        asked.idempotency_digest,
-    )
-    assert row is not None  # the key and its event are committed together, and neither is ever deleted
-    if row["request_sha256"] != asked.request_sha256:
-        raise IdempotencyKeyReused("this idempotency key came before, with another body")
-    return event_from_row(row)
+async def _record(connection: Connection, asked: ToRecord) -> RecordedEvent:
+    subject_ref = asked.subject_ref
+    await share_rules(connection)
+    await lock_subjects(connection, [subject_ref])
+    first = await first_answer(connection, asked, subject_ref=subject_ref)
+    if first is not None:
+        return await _again(connection, first)
+    locked = await lock_standings(connection, [subject_ref], purposes=purposes_of(asked))
+    arrived = arrive(asked, received_at=locked.received_at, standings=locked.of[subject_ref])
+    await append_event(connection, arrived.event, caller_id=asked.credential.caller_id)
+    await move_standings(connection, arrived.standings.values(), at=locked.received_at)
+    return await _new(connection, arrived.event)
 
 
-async def _lock(connection: Connection, subject_ref: SubjectRef, purposes: Iterable[Purpose]) -> _Locked:
-    names = sorted(purpose.value for purpose in purposes)
-    # Against erasure, which takes the row for itself; a subject that is not known is no reason to refuse a no.
-    await connection.execute("select from subjects where subject_ref = $1 for share", subject_ref)
-    await connection.execute(_MAKE_STANDINGS, subject_ref, names, _NEVER_ASKED)
-    rows = await connection.fetch(_LOCK_STANDINGS, subject_ref, names)
-    # A statement of its own: only now are the locks held, so that arrival is in the order of the commits. Never
-    # before the last change: a server's clock can be set back.
-    clock = await connection.fetchval("select clock_timestamp()")
-    return _Locked(
-        standings={Purpose(row["purpose"]): standing_from_row(row) for row in rows},
-        received_at=max([clock, *(row["updated_at"] for row in rows)]),
-    )
+async def _link(connection: Connection, link: LinkToRecord) -> RecordedEvent:
+    kept, taken = link.kept, link.taken
+    await share_rules(connection)
+    await connection.execute(_ADD_SUBJECTS, [kept, taken] if kept != taken else [kept])
+    await lock_subjects(connection, [kept, taken], alone=True)
+    first = await first_answer(connection, link, subject_ref=kept, claim=kept != taken)
+    if first is None and kept == taken:
+        row = await connection.fetchrow(_LAST_LINK, kept)
+        if row is None:
+            raise NothingToLink("both are one and the same person, and were never two")
+        now = await connection.fetchval("select clock_timestamp()")
+        standings = await _standings(connection, kept)
+        return RecordedEvent(event=event_from_row(row), standings=standings, stood_at=now, replayed=True)
+    if first is not None:
+        return await _again(connection, first)
+    locked = await lock_standings(connection, [kept, taken], purposes=frozenset(Purpose))
+    arrived = arrive_link(link, received_at=locked.received_at, kept=locked.of[kept], taken=locked.of[taken])
+    await append_event(connection, arrived.event, caller_id=link.credential.caller_id)
+    left = [leave_standing(standing) for standing in locked.of[taken].values()]
+    await move_standings(connection, [*arrived.standings.values(), *left], at=locked.received_at)
+    # Last, since nothing under a reference that is led elsewhere can move any more.
+    await connection.execute(_LEAD, taken, kept)
+    await connection.execute(_LEAD_IDENTIFIERS, taken, kept)
+    return await _new(connection, arrived.event)
 
 
-async def _move(connection: Connection, standings: Iterable[Standing], *, at: datetime) -> None:
-    await connection.executemany(
-        _MOVE_STANDING,
-        [
-            (
-                standing.subject_ref,
-                standing.purpose.value,
-                standing.version,
-                # The database's last guard reads this word: an intent needs 'granted'.
-                "granted" if standing.granted_to_any else "not-granted",
-                standing_to_detail(standing),
-                at,
-            )
-            for standing in standings
-        ],
-    )
+async def _new(connection: Connection, event: StoredEvent) -> RecordedEvent:
+    standings = await _standings(connection, event.subject_ref)
+    return RecordedEvent(event=event, standings=standings, stood_at=event.received_at)
+
+
+async def _again(connection: Connection, first: StoredEvent) -> RecordedEvent:
+    """The first answer again: what stood when it was given."""
+    person = await find_person(connection, first.subject_ref)
+    rows = await connection.fetch(_EVENTS_UP_TO, person.references, first.id)
+    standings = replay(map(event_from_row, rows), subject_ref=first.subject_ref)
+    return RecordedEvent(event=first, standings=standings, stood_at=first.received_at, replayed=True)
 
 
 async def _standings(connection: Connection, subject_ref: SubjectRef) -> Mapping[Purpose, Standing]:
     rows = await connection.fetch(_STANDINGS, subject_ref)
     return decided({Purpose(row["purpose"]): standing_from_row(row) for row in rows})
-
-
-def _event_to_json(event: StoredEvent, *, caller_id: UUID) -> dict[str, Json]:
-    return {
-        "id": str(event.id),
-        "kind": event.kind,
-        "subject_ref": str(event.subject_ref),
-        "subject_kind": event.subject_kind.value,
-        "received_at": moment_to_json(event.received_at),
-        "occurred_at": moment_to_json(event.occurred_at),
-        "disclosure": event.disclosure,
-        "disclosure_sha256": event.disclosure_sha256,
-        "locale": event.locale,
-        "answers": [dict(answer) for answer in event.answers],
-        "effective": event.effective,
-        "reason": event.reason,
-        "actor": event.actor,
-        "evidence": dict(event.evidence),
-        "caller_id": str(caller_id),
-        "caller": event.caller,
-        "credential": dict(event.credential),
-        "environment": event.environment,
-    }

@@ -1,10 +1,11 @@
 """Waiting until no send can begin any more on an intent that was recorded before a change."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from consent_proxy.adapters.postgres.connections import Database
+from consent_proxy.adapters.postgres.connections import Database, Row
+from consent_proxy.adapters.postgres.persons import find_person
 from consent_proxy.adapters.postgres.rows import uuid7_floor
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.categories import Purpose
@@ -21,7 +22,7 @@ _MAY_BEGIN = """(t.intent_at > clock_timestamp() - $1::interval
   or t.details @? '$.media[*] ? (@.placed == "upload")')"""
 _OF_A_SUBJECT = f"""
 select t.id from transfers t
-where t.subject_ref = $2 and t.purpose = any($3) and t.id >= $4 and {_MAY_BEGIN}
+where t.subject_ref = any($2) and t.purpose = any($3) and t.id >= $4 and {_MAY_BEGIN}
   and not exists (select from outcomes o where o.transfer_id = t.id)
 """  # noqa: S608 - put together from the constant above
 #: By worker, since only there is a mark (``open_from``) before which nothing is open.
@@ -39,19 +40,26 @@ select id from unnest($1::uuid[]) id where not exists (select from outcomes o wh
 async def wait_for_subject(
     database: Database, subject_ref: SubjectRef, *, purposes: Iterable[Purpose], send_within: timedelta
 ) -> None:
-    """Wait for the open intents of a subject, after the change to its standings was committed. Never raises."""
+    """Wait for the open intents of a person under every reference it has had, after the change to its standings was
+    committed. Never raises.
+    """
     purpose_names = [purpose.value for purpose in purposes]
     floor = uuid7_floor(datetime.now(UTC) - _LOOK_BACK)
-    await _wait(database, _OF_A_SUBJECT, subject_ref, purpose_names, floor, send_within=send_within)
+
+    async def find() -> list[Row]:
+        person = await find_person(database, subject_ref)
+        return await database.fetch(_OF_A_SUBJECT, send_within, person.references, purpose_names, floor)
+
+    await _wait(database, find, send_within=send_within)
 
 
 async def wait_for_older_editions(database: Database, *, edition: int, send_within: timedelta) -> None:
     """Wait for the open intents of everybody under earlier rules, after the edition was committed. Never raises."""
-    await _wait(database, _OF_AN_EDITION, edition, send_within=send_within)
+    await _wait(database, lambda: database.fetch(_OF_AN_EDITION, send_within, edition), send_within=send_within)
 
 
-async def _wait(database: Database, query: str, *values: object, send_within: timedelta) -> None:
-    """Wait until the intents a query finds have outcomes, but no longer than the send window.
+async def _wait(database: Database, find: Callable[[], Awaitable[list[Row]]], *, send_within: timedelta) -> None:
+    """Wait until the intents that are found have outcomes, but no longer than the send window.
 
     Whoever recorded one asked for it before this call, so nobody may begin to send later than the window after it.
     That holds too where the database is away: then nothing is looked up, and the whole window is waited out.
@@ -59,7 +67,7 @@ async def _wait(database: Database, query: str, *values: object, send_within: ti
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + send_within.total_seconds()
     try:
-        open_intents = [row["id"] for row in await database.fetch(query, send_within, *values)]
+        open_intents = [row["id"] for row in await find()]
         while open_intents and (left := ends_at - loop.time()) > 0:
             await asyncio.sleep(min(_RECHECK_SECONDS, left))
             open_intents = [row["id"] for row in await database.fetch(_STILL_OPEN, open_intents)]

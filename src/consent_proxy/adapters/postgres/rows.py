@@ -16,6 +16,7 @@ from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.disclosures import Disclosure
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.domain.documents import contract_to_document as contract_to_document  # noqa: PLC0414 - the way back
+from consent_proxy.domain.links import Carry
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 
@@ -123,6 +124,8 @@ def event_from_row(row: Row) -> StoredEvent:
         caller=row["caller"],
         credential=row["credential"],
         environment=row["environment"],
+        linked_from=SubjectRef(row["linked_from"]) if row["linked_from"] is not None else None,
+        carry=Carry(row["carry"]) if row["carry"] is not None else None,
     )
 
 
@@ -143,6 +146,7 @@ def _entry(entry: Mapping[str, Any]) -> RecipientStanding:
         categories=_categories(entry.get("categories", [])),
         valid_until=moment_from_json(entry.get("valid_until")),
         last_no_at=moment_from_json(entry.get("last_no_at")),
+        given_at=moment_from_json(entry.get("given_at")),
     )
 
 
@@ -157,4 +161,5 @@ def _entry_to_json(entry: RecipientStanding) -> dict[str, Json]:
         "categories": [category.value for category in sorted(entry.categories)],
         "valid_until": moment_to_json(entry.valid_until),
         "last_no_at": moment_to_json(entry.last_no_at),
+        "given_at": moment_to_json(entry.given_at),
     }

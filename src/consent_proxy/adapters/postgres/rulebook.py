@@ -9,6 +9,7 @@ from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Connection, Database
 from consent_proxy.adapters.postgres.open_intents import wait_for_older_editions
+from consent_proxy.adapters.postgres.persons import find_person
 from consent_proxy.adapters.postgres.remembered import Remembered
 from consent_proxy.adapters.postgres.rows import contract_to_document
 from consent_proxy.application.ports.rules import VersionTaken
@@ -47,7 +48,7 @@ insert into token_revocations (token_id, expires_at) values ($1, $2)
 on conflict (token_id) do update set expires_at = greatest(token_revocations.expires_at, excluded.expires_at)
 """
 _REVOKE_TOKENS_OF = """
-insert into token_cutoffs (subject_ref, issued_before) values ($1, $2)
+insert into token_cutoffs (subject_ref, issued_before) select ref, $2 from unnest($1::uuid[]) ref
 on conflict (subject_ref) do update
 set issued_before = greatest(token_cutoffs.issued_before, excluded.issued_before)
 """
@@ -151,9 +152,11 @@ class PostgresRulebook:
             await connection.execute(_ADD_REVOCATION, token_id, expires_at)
 
     async def revoke_tokens_of(self, subject_ref: SubjectRef, *, issued_before: datetime) -> None:
-        """Revoke every token of a subject issued up to a moment. Raises ``LedgerUnavailable``."""
+        """Revoke every token of a person issued up to a moment. Raises ``LedgerUnavailable``."""
         async with self._changed() as connection:
-            await connection.execute(_REVOKE_TOKENS_OF, subject_ref, issued_before)
+            # A link shares the lock that this holds alone: none is made meanwhile.
+            person = await find_person(connection, subject_ref)
+            await connection.execute(_REVOKE_TOKENS_OF, person.references, issued_before)
 
     async def note_key_used(self, key_id: UUID, *, at: datetime) -> None:
         """Remember, to the minute, when a key was last used. Best effort: never fails for a database that is away."""

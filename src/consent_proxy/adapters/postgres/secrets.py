@@ -1,10 +1,13 @@
 """The table of wrapped secrets: made on the first start, opened on every start, wrapped anew after a rotation."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consent_proxy.adapters.postgres.connections import Connection, Database
+from consent_proxy.adapters.postgres.schema import check_revision, read_revision
 from consent_proxy.adapters.secrets import Keyring, Secret, SecretName, SecretsLocked, WrappingKey, new_secret
+from consent_proxy.application.ports.platform import Finding, LedgerHealth, Readiness
+from consent_proxy.application.ports.transfers import LedgerUnavailable
 
 _READ = "select name, version, wrapped, retired_at from secrets order by name, version"
 _ADD = """
@@ -22,20 +25,48 @@ class _Opened:
     outdated: bool
 
 
-class SchemaMissing(Exception):
-    """The database was never migrated; the message says what to do."""
+class HealthWithKeptSecrets:
+    """Fulfils ``LedgerHealth`` for whoever looks and does not serve: tries every kept secret and changes none."""
+
+    def __init__(self, health: LedgerHealth, *, database: Database, keys: Sequence[str]) -> None:
+        """``keys``: the one in use, then previous ones."""
+        self._health, self._database, self._keys = health, database, keys
+
+    async def check(self) -> Readiness:
+        """See ``LedgerHealth``."""
+        found = await self._health.check()
+        if not found.ready:
+            return found
+        try:
+            async with self._database.acquire() as connection:
+                opened = await _open_all(connection, [WrappingKey(text) for text in self._keys])
+        except LedgerUnavailable:
+            return Readiness(ready=False, warnings=(Finding("database-away", "the database does not answer"),))
+        except SecretsLocked as error:
+            return Readiness(ready=False, warnings=(Finding("secrets-locked", str(error)), *found.warnings))
+        return replace(found, warnings=(*found.warnings, *self._rotation(opened)))
+
+    def _rotation(self, opened: Iterable[_Opened]) -> Iterable[Finding]:
+        if outdated := [entry.secret.name for entry in opened if entry.outdated]:
+            message = (
+                f"a previous key still wraps {len(outdated)} of the database's secrets: start the service once with"
+                " both keys set, and it wraps them anew"
+            )
+            yield Finding("secrets-not-rewrapped", message, grave=False)
+        elif len(self._keys) > 1:
+            message = "nothing is wrapped by a previous key any more: take CONSENT_PROXY_SECRET_KEYS_PREVIOUS out"
+            yield Finding("previous-keys-unneeded", message, grave=False)
 
 
 async def load_keyring(database: Database, *, secret_key: str, previous: Iterable[str] = ()) -> Keyring:
     """Read the secrets; make those that are missing; wrap anew what ``previous`` keys had wrapped.
 
     Any number of processes may start at once: they end up with the same secrets. Raises ``SecretsLocked`` where one
-    does not open, before anything is written, ``SchemaMissing``, and ``LedgerUnavailable``.
+    does not open, before anything is written, ``SchemaUnfit``, and ``LedgerUnavailable``.
     """
     keys = [WrappingKey(text) for text in (secret_key, *previous)]
     async with database.transaction() as connection:
-        if await connection.fetchval("select to_regclass('secrets')") is None:
-            raise SchemaMissing("this database has no schema of ours: run consent-proxy migrate")
+        check_revision(await read_revision(connection))
         opened = await _open_all(connection, keys)
         if missing := _missing(opened):
             for secret in missing:

@@ -5,12 +5,14 @@ from datetime import timedelta
 from uuid import uuid4
 
 from consent_proxy.adapters.postgres.connections import Connection, Database
+from consent_proxy.adapters.postgres.persons import find_person
 from consent_proxy.adapters.postgres.remembered import Remembered
 from consent_proxy.application.ports.platform import Digests
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 
-#: How long a replica may not know that links or erasure changed a mapping. Whoever changes one has to wait this long
-#: before it relies on the old reference not being used, or to lock the old reference's standings as withdrawals do.
+#: How long a replica may not know that links or erasure changed a mapping. What comes in under a reference that was
+#: linked is followed wherever it counts (the ledger under its locks, the facts of a walk), so nothing waits for this;
+#: whoever erases has to wait this long, or to lock the old reference's standings as withdrawals do.
 REMEMBERED_FOR = timedelta(seconds=5)
 _REMEMBERED = 10_000
 _SALT_BYTES = 32
@@ -34,13 +36,13 @@ class PostgresSubjects:
         self._digests = digests
         self._known: Remembered[bytes, SubjectRef] = Remembered(size=_REMEMBERED, life=REMEMBERED_FOR)
 
-    async def resolve(self, identifier: SubjectIdentifier) -> SubjectRef:
+    async def resolve(self, identifier: SubjectIdentifier, *, fresh: bool = False) -> SubjectRef:
         """The reference, made on first sight, with its salt; one only, however many ask at once.
 
         Raises ``LedgerUnavailable``.
         """
         digest = self._digests.subject(identifier)
-        while (found := await self._find(digest)) is None:
+        while (found := await self._find(digest, fresh=fresh)) is None:
             try:
                 async with self._database.transaction() as connection:
                     made = await _make(connection, digest=digest, kind=identifier.kind.value)
@@ -49,13 +51,17 @@ class PostgresSubjects:
             return self._known.put(digest, made)
         return found
 
-    async def find(self, identifier: SubjectIdentifier) -> SubjectRef | None:
+    async def find(self, identifier: SubjectIdentifier, *, fresh: bool = False) -> SubjectRef | None:
         """The reference, if there is one. Raises ``LedgerUnavailable``."""
-        return await self._find(self._digests.subject(identifier))
+        return await self._find(self._digests.subject(identifier), fresh=fresh)
 
-    async def _find(self, digest: bytes) -> SubjectRef | None:
+    async def follow(self, subject_ref: SubjectRef) -> SubjectRef:
+        """The reference that stays, as of now. Raises ``LedgerUnavailable``."""
+        return (await find_person(self._database, subject_ref)).stays
+
+    async def _find(self, digest: bytes, *, fresh: bool) -> SubjectRef | None:
         known = self._known.get(digest)
-        if known is not None:
+        if known is not None and not fresh:
             return known
         found = await self._database.fetchval(_FIND, digest)
         return self._known.put(digest, SubjectRef(found)) if found is not None else None

@@ -32,6 +32,8 @@ MIGRATION_LOCK = 471_100_002
 PARTITIONS_LOCK = 471_100_003
 #: First of the two keys of a worker's advisory lock; the second is its id.
 WORKER_LOCKS = 4711
+#: The upper 16 bits of the locks that announce a consent event; the lower 48 are the number before its own.
+EVENT_LOCKS = 4712
 
 #: Tables partitioned by the month that is written in their UUIDv7.
 PARTITIONED = ("transfers", "outcomes", "refusals")
@@ -122,6 +124,8 @@ subjects = Table(
     Column("subject_ref", Uuid, primary_key=True),
     Column("created_at", _MOMENT, nullable=False),
     Column("erased_at", _MOMENT),
+    Column("linked_into", Uuid),
+    Index("ix_subjects_linked_into", "linked_into", postgresql_where=text("linked_into is not null")),
 )
 
 subject_identifiers = Table(
@@ -186,7 +190,10 @@ consent_events = Table(
     Column("environment", Text, nullable=False),
     Column("receipt", JSONB),
     CheckConstraint("kind in ('decision', 'withdrawal', 'link')", name="kind"),
+    Column("linked_from", Uuid),
+    Column("carry", Text),
     Index(None, "subject_ref", "seq"),
+    Index("ix_consent_events_subject_ref_links", "subject_ref", "seq", postgresql_where=text("kind = 'link'")),
 )
 
 idempotency = Table(

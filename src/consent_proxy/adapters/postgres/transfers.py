@@ -1,15 +1,17 @@
 """Reading the record for auditors: transfers and refusals together, in the contract's shape."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from consent_proxy.adapters.postgres.connections import Database, Row
+from consent_proxy.adapters.postgres.persons import find_person
 from consent_proxy.adapters.postgres.rows import cursor_of, key_of_cursor, uuid7_floor
 from consent_proxy.adapters.postgres.transfer_records import record_to_json
 from consent_proxy.application.ports.pages import PageOf
 from consent_proxy.application.ports.records import TransferQuery
 from consent_proxy.domain.payloads import Json
+from consent_proxy.domain.subjects import SubjectRef
 
 #: How far the time in an id and the time of its row may be apart: ids are made before the row is, by another clock.
 _ID_APART = timedelta(days=1)
@@ -49,21 +51,28 @@ FILTERS = frozenset({"kind", *_OF_TRANSFERS, *_OF_REFUSALS})
 
 
 class _Query:
-    """A query being put together: its text, and the values for its places."""
+    """A query being put together: its text, and the values for its places.
 
-    def __init__(self, query: TransferQuery) -> None:
-        self._query = query
+    ``references`` are those of the person asked for; one that is ``None`` stands for everybody.
+    """
+
+    def __init__(self, query: TransferQuery, *, references: Sequence[SubjectRef | None]) -> None:
+        self._query, self._references = query, references
         self._filters = {name: wanted for name, wanted in (query.filters or {}).items() if wanted}
         if unknown := self._filters.keys() - FILTERS:
             raise ValueError(f"there is no filter {', '.join(sorted(unknown))}")
         self.values: list[object] = []
 
     def text(self, *, limit: int | None = None) -> str:
-        """Every match of both kinds in order; ``limit`` cuts each kind, then the whole."""
+        """Every match of both kinds in order; ``limit`` cuts each kind, then the whole.
+
+        Rows keep the reference they were written with. Each reference is asked for alone, in the order of an index.
+        """
         order = f"order by id {'desc' if self._query.page.descending else 'asc'}"
         cut = f" limit {self._place(limit)}" if limit is not None else ""
         parts = [
-            f"({select} where {' and '.join(self._conditions(known, moment=moment))} {order}{cut})"
+            f"({select} where {' and '.join(self._conditions(known, reference, moment=moment))} {order}{cut})"
+            for reference in self._references
             for kind, select, known, moment in (
                 ("transfer", _TRANSFERS, _OF_TRANSFERS, "t.intent_at"),
                 ("refusal", _REFUSALS, _OF_REFUSALS, "t.at"),
@@ -77,10 +86,10 @@ class _Query:
     def _may_match(self, kind: str, known: Mapping[str, str]) -> bool:
         return all(kind in wanted if name == "kind" else name in known for name, wanted in self._filters.items())
 
-    def _conditions(self, known: Mapping[str, str], *, moment: str) -> list[str]:
+    def _conditions(self, known: Mapping[str, str], reference: SubjectRef | None, *, moment: str) -> list[str]:
         conditions = ["true", *self._page_conditions(moment)]
-        if self._query.subject_ref is not None:
-            conditions.append(f"t.subject_ref = {self._place(self._query.subject_ref)}")
+        if reference is not None:
+            conditions.append(f"t.subject_ref = {self._place(reference)}")
         return conditions + [
             known[name].format(self._place(list(wanted))) for name, wanted in self._filters.items() if name != "kind"
         ]
@@ -111,16 +120,16 @@ class PostgresTransferReader:
     async def page(self, query: TransferQuery) -> PageOf[Mapping[str, Json]]:
         """See ``TransferReader``."""
         limit = query.page.limit
-        asked = _Query(query)
+        asked = await self._asked(query)
         text = asked.text(limit=limit + 1)
         rows: list[Row] = await self._database.fetch(text, *asked.values) if text else []
         more = len(rows) > limit
         items = tuple(record_to_json(row) for row in rows[:limit])
         return PageOf(items=items, next_cursor=cursor_of(rows[limit - 1]["id"]) if more else None)
 
-    async def stream(self, query: TransferQuery) -> AsyncIterator[Mapping[str, Json]]:
+    async def stream(self, query: TransferQuery) -> AsyncGenerator[Mapping[str, Json], None]:
         """See ``TransferReader``. Holds a connection, and one moment's view, until it is read or closed."""
-        asked = _Query(query)
+        asked = await self._asked(query)
         text = asked.text()
         if not text:
             return
@@ -136,3 +145,9 @@ class PostgresTransferReader:
         text = f"{_TRANSFERS} where t.id = $1 union all {_REFUSALS} where t.id = $1"
         row = await self._database.fetchrow(text, transfer_id)
         return record_to_json(row) if row is not None else None
+
+    async def _asked(self, query: TransferQuery) -> _Query:
+        if query.subject_ref is None:
+            return _Query(query, references=[None])
+        person = await find_person(self._database, query.subject_ref)
+        return _Query(query, references=person.references)

@@ -60,6 +60,7 @@ class Worker:
         self._held: set[int] = set()
         self._lost = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
+        self._settled = 0
 
     @property
     def id(self) -> int:
@@ -72,6 +73,16 @@ class Worker:
     def tenure(self) -> int:
         """Which holding of a lock this is: it moves each time one was lost and another, even the same, taken."""
         return self._tenure
+
+    @property
+    def open(self) -> int:
+        """How many intents of this process have no outcome yet."""
+        return len(self._open)
+
+    @property
+    def settled(self) -> int:
+        """How many intents of dead workers this process has settled."""
+        return self._settled
 
     def opened(self, transfer_id: UUID, *, worker: int) -> None:
         """Note that an intent is about to be recorded."""
@@ -127,6 +138,7 @@ class Worker:
                     await connection.execute(_NOTE_LOST, dead)
                     return settled
             settled += len(rows)
+            self._settled += len(rows)
             ids = ", ".join(str(row["id"]) for row in rows[:_NAMED])
             _log.warning("settled %d transfers of worker %s as indeterminate: %s …", len(rows), dead, ids)
 

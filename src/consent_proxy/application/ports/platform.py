@@ -1,7 +1,7 @@
 """Time, ids, keyed digests, tokens and health: what the service needs of the machine it runs on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -75,12 +75,23 @@ class ReceiptSigner(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something an operator should look at: a slug for programs, a sentence that says what to do, and whether the door
+    stays shut or something is unsafe until it is done.
+    """
+
+    slug: str
+    message: str
+    grave: bool = field(default=True, kw_only=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """Whether the service can do its work, and what an operator should look at."""
 
     ready: bool
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
 
 class LedgerHealth(Protocol):

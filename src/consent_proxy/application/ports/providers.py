@@ -87,7 +87,7 @@ class DeploymentDirectory(Protocol):
 
 
 class ManifestCatalogue(Protocol):
-    """The reviewed manifests in force."""
+    """The reviewed manifests in force, and apart from them the drafts that nobody has reviewed."""
 
     def find(self, provider: str, model: str, *, purpose: Purpose | None = None) -> Manifest | None:
         """The manifest of exactly that model; ``purpose`` tells two of one id apart."""
@@ -102,5 +102,9 @@ class ManifestCatalogue(Protocol):
         ...
 
     def all(self) -> tuple[Manifest, ...]:
-        """Every manifest, in a stable order."""
+        """Every manifest in force, in a stable order."""
+        ...
+
+    def drafts(self) -> tuple[Manifest, ...]:
+        """Every manifest that nobody has reviewed: of no force, and never found by the methods above."""
         ...

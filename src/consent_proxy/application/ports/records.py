@@ -1,6 +1,6 @@
 """Reading the record, and recording who read it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -14,7 +14,10 @@ from consent_proxy.domain.subjects import SubjectRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferQuery:
-    """Which records an auditor asks for; every non-empty field must match, any of its values will do."""
+    """Which records an auditor asks for; every non-empty field must match, any of its values will do.
+
+    ``subject_ref`` stands for its person: rows of every reference that was linked with it match too.
+    """
 
     subject_ref: SubjectRef | None = None
     filters: Mapping[str, tuple[str, ...]] | None = None
@@ -28,8 +31,8 @@ class TransferReader(Protocol):
         """One page, newest first unless asked otherwise. Raises ``LedgerUnavailable``."""
         ...
 
-    def stream(self, query: TransferQuery) -> AsyncIterator[Mapping[str, Json]]:
-        """Every match, with flat memory. Raises ``LedgerUnavailable``."""
+    def stream(self, query: TransferQuery) -> AsyncGenerator[Mapping[str, Json], None]:
+        """Every match, with flat memory. To be closed where it is left early. Raises ``LedgerUnavailable``."""
         ...
 
     async def one(self, transfer_id: UUID) -> Mapping[str, Json] | None:

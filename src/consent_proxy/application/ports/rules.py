@@ -41,7 +41,7 @@ class Rulebook(Protocol):
         ...
 
     async def revoke_tokens_of(self, subject_ref: SubjectRef, *, issued_before: datetime) -> None:
-        """Revoke every token of a subject issued up to a moment."""
+        """Revoke every token of a person issued up to a moment, whichever of its references it carries."""
         ...
 
     async def note_key_used(self, key_id: UUID, *, at: datetime) -> None:

@@ -59,6 +59,10 @@ class FactsSource(Protocol):
         """The rules alone; ``fresh``: of the edition the database has now. Raises ``LedgerUnavailable``."""
         ...
 
+    def last_rules(self) -> Rules | None:
+        """The rules as they were read last, however long ago: for what has to be told while the database is away."""
+        ...
+
 
 class TransferLog(Protocol):
     """The append-only record of what left, and of what was refused."""

@@ -1,5 +1,6 @@
 """Media over HTTP: taken in by their bytes, stripped, held for one caller and person, and deleted."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,8 @@ def at_rest(live: Live) -> bytes:
 
 def worked_on(live: Live) -> list[Path]:
     """Files as they came, or on their way; a process's lock is none."""
-    return [path for path in (live.folder / "media" / "work").rglob("*") if path.is_file() and path.name != "lock"]
+    found = os.walk(live.folder / "media" / "work")  # which does not mind what is removed meanwhile
+    return [Path(folder, name) for folder, _, names in found for name in names if name != "lock"]
 
 
 def test_a_photo_is_stripped_and_held(live: Live, person: str, photo: bytes) -> None:

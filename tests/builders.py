@@ -1,6 +1,6 @@
 """Values of the domain for tests: whole, valid, and different from the default only where a test says so."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from consent_proxy.domain.contracts import Contract, SubProcessor
 from consent_proxy.domain.decide import Facts, Permit, TransferRequest
 from consent_proxy.domain.disclosures import DisclosedRecipient, Disclosure
 from consent_proxy.domain.manifests import Field, FieldKind, Manifest, field_tree
+from consent_proxy.domain.media import CleanMedium, MediaKind, WholeContent
 from consent_proxy.domain.rules import Rules
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
 
@@ -247,3 +248,31 @@ def a_permit(**overrides: Any) -> Permit:
         "not_after": NOW + DAY,
     }
     return Permit(**{**values, **overrides})
+
+
+def a_medium(kind: MediaKind = MediaKind.PHOTO, *, content: bytes = b"pixels", **overrides: Any) -> CleanMedium:
+    """A small photo that was cleaned of its place."""
+    values: dict[str, Any] = {
+        "kind": kind,
+        "media_type": "image/jpeg",
+        "extension": "jpg",
+        "bytes": len(content),
+        "digest": "a" * 64,
+        "digest_before": "b" * 64,
+        "removed": ("location",),
+        "content": WholeContent(content),
+    }
+    return CleanMedium(**{**values, **overrides})
+
+
+class PiecedContent:
+    """Bytes that are too many to be at hand; fulfils ``MediaContent``."""
+
+    at_hand = None
+
+    def __init__(self, content: bytes, *, piece: int = 1_000) -> None:
+        self._content, self._piece = content, piece
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._content), self._piece):
+            yield self._content[at : at + self._piece]

@@ -103,12 +103,15 @@ def served_database(postgres: Cluster) -> Iterator[LedgerDatabase]:
 
 
 @pytest.fixture(scope="session")
-def served_settings(served_database: LedgerDatabase, served_sandbox: Sandbox) -> Settings:
+def served_settings(
+    served_database: LedgerDatabase, served_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     """The settings the service starts with."""
     return Settings(
         database_url=SecretStr(served_database.service_url),
         secret_key=SecretStr("s" * 32),
         bootstrap_admin_key=SecretStr(KEY),
+        data_dir=tmp_path_factory.mktemp("served"),
         public_url=PUBLIC_URL,
         provider_timeout=timedelta(seconds=1),
         sandboxed=("fal", "replicate"),
@@ -116,6 +119,8 @@ def served_settings(served_database: LedgerDatabase, served_sandbox: Sandbox) ->
             key=SecretStr(served_sandbox.fal_key),
             run_url=served_sandbox.fal_run_url,
             queue_url=served_sandbox.fal_queue_url,
+            rest_url=served_sandbox.fal_rest_url,
+            cdn_url=served_sandbox.fal_cdn_url,
             output_hosts=(served_sandbox.fal_output_host,),
         ),
         replicate=ReplicateSettings(

@@ -6,6 +6,7 @@ name, and `postgres` of `tests.postgres`.
 
 import asyncio
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,7 +48,7 @@ def a_person() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A service that runs, its database, and the stand-ins for its providers.
+    """A service that runs, its database, its folder, and the stand-ins for its providers.
 
     ``requests`` are those that came to it, as method and path, the oldest first.
     """
@@ -55,6 +57,7 @@ class Live:
     app: FastAPI
     database: LedgerDatabase
     sandbox: Sandbox
+    folder: Path
     http: httpx.Client = field(repr=False)
     requests: list[str] = field(repr=False)
 
@@ -143,6 +146,8 @@ def settings_of(database: LedgerDatabase, sandbox: Sandbox, *, url: str, **overr
             key=SecretStr(sandbox.fal_key),
             run_url=sandbox.fal_run_url,
             queue_url=sandbox.fal_queue_url,
+            rest_url=sandbox.fal_rest_url,
+            cdn_url=sandbox.fal_cdn_url,
             output_hosts=(sandbox.fal_output_host,),
         ),
         "replicate": ReplicateSettings(
@@ -160,16 +165,27 @@ def live_service(
 ) -> Iterator[Live]:
     """The service on a database; with ``published``, what is shipped with it is in force."""
     port = free_port()
+    folder = tempfile.TemporaryDirectory(prefix="cp-live-")
+    overrides = {"data_dir": Path(folder.name), **overrides}
     settings = settings_of(database, sandbox, url=f"http://127.0.0.1:{port}", **overrides)
     if published:
         publish_shipped(settings)
     app, url = create_service(settings), settings.public_url or ""
     requests: list[str] = []
     with (
+        folder,
         _listening(_noting(app, requests), port),
         httpx.Client(base_url=url, timeout=30, trust_env=False) as http,
     ):
-        yield Live(url=url, app=app, database=database, sandbox=sandbox, http=http, requests=requests)
+        yield Live(
+            url=url,
+            app=app,
+            database=database,
+            sandbox=sandbox,
+            folder=Path(folder.name),
+            http=http,
+            requests=requests,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from consent_proxy.adapters.postgres.transfer_records import intent_details
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.subjects import SubjectRef
 from tests.conformance.samples import decision, new_ref, yes
-from tests.transfer_samples import an_intent, soon
+from tests.transfer_samples import a_dispatch, a_dispatch_with_an_upload, an_intent, soon
 
 _COMMIT = "select commit_intents($1, $2, $3, $4, $5, $6, $7)"
 
@@ -24,8 +24,13 @@ class OpenTransfer:
     worker: int
 
 
-async def open_transfer(database: Database, *, subject_ref: SubjectRef | None = None) -> OpenTransfer:
-    """Record the intent of a picture on the standing and the rules of now; a yes is recorded where nothing stands."""
+async def open_transfer(
+    database: Database, *, subject_ref: SubjectRef | None = None, uploads: bool = False
+) -> OpenTransfer:
+    """Record the intent of a picture on the standing and the rules of now; a yes is recorded where nothing stands.
+
+    With ``uploads`` it is one of several requests, of which each after the first has the intent affirmed.
+    """
     ref = subject_ref if subject_ref is not None else new_ref()
     ledger = PostgresConsentLedger(database, send_within=timedelta(0))
     standing = (await ledger.standings(ref)).get(Purpose.GENERATION)
@@ -33,16 +38,24 @@ async def open_transfer(database: Database, *, subject_ref: SubjectRef | None = 
         standing = (await ledger.decide(decision(ref, yes()))).standings[Purpose.GENERATION]
     edition = await database.fetchval("select edition from rules")
     worker = await database.fetchval("insert into workers (host) values ('a test') returning id")
-    transfer_id = await commit_intent(database, ref, version=standing.version, edition=edition, worker=worker)
+    transfer_id = await commit_intent(
+        database, ref, version=standing.version, edition=edition, worker=worker, uploads=uploads
+    )
     assert transfer_id is not None
     return OpenTransfer(id=transfer_id, subject_ref=ref, worker=worker)
 
 
 async def commit_intent(
-    database: Database, subject_ref: SubjectRef, *, version: int, edition: int, worker: int = 1
+    database: Database,
+    subject_ref: SubjectRef,
+    *,
+    version: int,
+    edition: int,
+    worker: int = 1,
+    uploads: bool = False,
 ) -> UUID | None:
     """Commit an intent on a version and an edition; ``None`` where they no longer stand."""
-    intent = an_intent(subject_ref)
+    intent = an_intent(subject_ref, dispatch=a_dispatch_with_an_upload() if uploads else a_dispatch())
     row = await database.fetchrow(
         _COMMIT,
         [intent.id],

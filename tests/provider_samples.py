@@ -18,7 +18,7 @@ from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MinimisedPayload
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.subjects import SubjectKind
-from consent_proxy.domain.transfers import Answer, Job, ProviderCall, ProviderJob, RecordedIntent
+from consent_proxy.domain.transfers import Answer, Dispatch, Job, ProviderCall, ProviderJob, RecordedIntent
 from consent_proxy.sandbox.server import Sandbox
 from tests.builders import CALLER, SUBJECT, a_manifest
 from tests.transfer_samples import an_intent
@@ -56,6 +56,8 @@ def a_fal(outbound: Outbound, sandbox: Sandbox | None = None, **overrides: Any) 
         "key": sandbox.fal_key if sandbox is not None else KEY,
         "run_url": sandbox.fal_run_url if sandbox is not None else "https://gateway.test/run",
         "queue_url": sandbox.fal_queue_url if sandbox is not None else "https://gateway.test/queue",
+        "rest_url": sandbox.fal_rest_url if sandbox is not None else "https://gateway.test/rest",
+        "cdn_url": sandbox.fal_cdn_url if sandbox is not None else "https://v3.fal.media",
         "output_hosts": [sandbox.fal_output_host] if sandbox is not None else ["v3.fal.media", "*.cdn.test"],
         "output_ttl": timedelta(hours=1),
         "timeout": timedelta(seconds=5),
@@ -100,10 +102,19 @@ async def send(
 ) -> Answer:
     """Draft and send, as the walk does after the intent was recorded; the send may begin for ``within`` seconds."""
     known = manifest or (a_manifest() if provider.name == "fal" else a_replicate_manifest())
-    dispatch = provider.draft(a_payload(body), manifest=known, call=call)
+    dispatch = draft(provider, a_payload(body), manifest=known, call=call)
     intent = an_intent(SUBJECT, permit={"manifest": known}, dispatch=dispatch)
     recorded = RecordedIntent(intent=intent, intent_at=datetime.now(UTC), begin_by=time.monotonic() + within)
-    return await provider.send(recorded, dispatch)
+    answer = await provider.send(recorded, dispatch)
+    assert not isinstance(answer, Dispatch)
+    return answer
+
+
+def draft(provider: Provider, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch:
+    """A dispatch of a payload that is not too large."""
+    dispatch = provider.draft(payload, manifest=manifest, call=call)
+    assert isinstance(dispatch, Dispatch)
+    return dispatch
 
 
 def a_job(provider: str = "fal", *, job_id: str = "provider-id-1", **overrides: Any) -> Job:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from consent_proxy.adapters.system import Uuid7Identifiers
 from consent_proxy.application.ports.transfers import RefusedTransfer
 from consent_proxy.domain.categories import DataCategory
+from consent_proxy.domain.media import CarriedMedium
 from consent_proxy.domain.minimise import DroppedField, MinimisedPayload
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.subjects import SubjectKind, SubjectRef
@@ -20,8 +21,9 @@ from consent_proxy.domain.transfers import (
     Output,
     ProviderCall,
     ProviderJob,
+    Upload,
 )
-from tests.builders import CALLER, a_credential, a_manifest, a_permit, a_request
+from tests.builders import CALLER, a_credential, a_manifest, a_medium, a_permit, a_request
 
 _ids = Uuid7Identifiers()
 
@@ -54,6 +56,20 @@ def a_dispatch() -> Dispatch:
         call=ProviderCall(operation="run"),
         privacy_switches={"X-Fal-Store-IO": "0"},
     )
+
+
+def a_dispatch_with_an_upload() -> Dispatch:
+    """A request to fal that names a photo, which is uploaded before it."""
+    medium = a_medium(content=b"pixels" * 1_000)
+    carried = CarriedMedium(path="image_url", at=("image_url",), name="medium-1", medium=medium)
+    payload = MinimisedPayload(
+        body={"prompt": "a boat", "image_url": "medium-1"},
+        fields_sent=("image_url", "prompt"),
+        fields_dropped=(),
+        categories=frozenset({DataCategory.PHOTO, DataCategory.PROMPT}),
+        media=(carried,),
+    )
+    return replace(a_dispatch(), payload=payload, waiting=(Upload(name="medium-1", medium=medium),))
 
 
 def an_intent(subject_ref: SubjectRef, *, permit: dict[str, Any] | None = None, **overrides: Any) -> Intent:

@@ -17,6 +17,7 @@ from consent_proxy.adapters.http import Outbound, OutboundTransport
 from consent_proxy.adapters.kept_secrets import kept_secret
 from consent_proxy.adapters.manifest_files import ManifestFileInvalid
 from consent_proxy.adapters.manifests import FileManifestCatalogue
+from consent_proxy.adapters.media.room import open_media_room
 from consent_proxy.adapters.metrics import PrometheusMeter
 from consent_proxy.adapters.postgres.accesses import PostgresAccessLog
 from consent_proxy.adapters.postgres.connections import Database, open_database
@@ -26,7 +27,6 @@ from consent_proxy.adapters.postgres.embedded.errors import EmbeddedPostgresErro
 from consent_proxy.adapters.postgres.facts import PostgresFactsSource
 from consent_proxy.adapters.postgres.health import PostgresHealth
 from consent_proxy.adapters.postgres.intents import open_transfer_log
-from consent_proxy.adapters.postgres.jobs import PostgresJobs
 from consent_proxy.adapters.postgres.keyring import HealthWithSecrets, PostgresKeyring
 from consent_proxy.adapters.postgres.ledger import PostgresConsentLedger
 from consent_proxy.adapters.postgres.mark import HealthWithMark, LedgerMark
@@ -249,20 +249,27 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         database = await stack.enter_async_context(_database(url))
         keyring = await _keyring(database, settings)
         stack.push_async_callback(keyring.aclose)
-        clock = SystemClock()
-        log = await open_transfer_log(database, clock=clock, send_within=settings.send_within)
+        log = await open_transfer_log(database, clock=SystemClock(), send_within=settings.send_within)
         stack.push_async_callback(log.aclose)
         outbound = Outbound(OutboundTransport())
         stack.push_async_callback(outbound.aclose)
         meter = PrometheusMeter(providers=("fal", "replicate"), load=log.load)
         mark = LedgerMark(database, folder=data_dir(settings))
         desk = _desk(database, settings, mark=mark)
+        media = open_media_room(
+            data_dir(settings) / "media",
+            database=database,
+            keys=keyring,
+            public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
+            **settings.media.model_dump(),
+        )
         walk = Walk(
             facts=desk.facts,
             log=log,
             digests=keyring,
             clock=desk.clock,
             ids=desk.ids,
+            media=await stack.enter_async_context(media),
             meter=meter,
             tracer=tracer,
             environment=settings.environment,
@@ -279,11 +286,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 def _services(
     settings: Settings, *, database: Database, desk: Desk, keyring: PostgresKeyring, walk: Walk, outbound: Outbound
 ) -> Services:
-    subjects = PostgresSubjects(database, digests=keyring)
     key = _revealed(settings.bootstrap_admin_key)
     providers = (_fal(settings, outbound), _replicate(settings, outbound))
     return Services(
-        public_url=(settings.public_url or "http://127.0.0.1:8080").rstrip("/"),
+        public_url=walk.media.public_url,
         environment=settings.environment,
         body_limit=settings.body_limit,
         late_results=cast("Literal['withhold', 'deliver']", settings.late_results),
@@ -292,17 +298,18 @@ def _services(
         door=Door(
             signer=keyring,
             facts=desk.facts,
-            subjects=subjects,
+            subjects=walk.media.subjects,
             clock=desk.clock,
             bootstrap_digest=sha256(key.encode()).digest() if key is not None else None,
         ),
         facts=desk.facts,
-        jobs=PostgresJobs(database),
+        media=walk.media,
+        jobs=walk.media.jobs,
         manifests=open_manifests(settings),
         providers={provider.name: provider for provider in providers},
         deployments=ReplicateDeployments(outbound, token=settings.replicate_token, api_url=settings.replicate.api_url),
         ledger=PostgresConsentLedger(database, send_within=settings.send_within),
-        subjects=subjects,
+        subjects=walk.media.subjects,
         rulebook=desk.rulebook,
         reader=desk.reader,
         access_log=desk.access_log,
@@ -321,10 +328,8 @@ def _services(
 def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
     return FalProvider(
         outbound,
+        **settings.fal.model_dump(exclude={"key", "api_url", "jwks_url"}),
         key=settings.fal_key,
-        run_url=settings.fal.run_url,
-        queue_url=settings.fal.queue_url,
-        output_hosts=settings.fal.output_hosts,
         output_ttl=settings.output_ttl,
         timeout=settings.provider_timeout,
     )
@@ -333,9 +338,8 @@ def _fal(settings: Settings, outbound: Outbound) -> FalProvider:
 def _replicate(settings: Settings, outbound: Outbound) -> ReplicateProvider:
     return ReplicateProvider(
         outbound,
+        **settings.replicate.model_dump(include={"api_url", "delivery_hosts"}),
         token=settings.replicate_token,
-        api_url=settings.replicate.api_url,
-        delivery_hosts=settings.replicate.delivery_hosts,
         timeout=settings.provider_timeout,
     )
 

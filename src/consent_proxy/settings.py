@@ -94,7 +94,7 @@ class MediaSettings(BaseModel):
 
     source_hosts: tuple[str, ...] = ()
     max_bytes: int = Field(default=200_000_000, gt=0)
-    store: str | None = None
+    store: str | None = Field(default=None, pattern=r"^(file:/|s3://[^/?#]+)[^?#]*$")
     ttl: timedelta = timedelta(hours=24)
 
     _ttl = field_validator("ttl", mode="before")(_length_of_time)

@@ -51,7 +51,7 @@ def test_a_database_that_is_away_is_a_503(bereft: Live) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/v1/media", "/v1/media/x", "/v1/consent/imports", "/v1/webhooks/secret"),
+        *("/v1/consent/imports", "/v1/webhooks/secret"),
         *("/v1/artefacts", "/v1/artefacts/x", "/v1/privacy-requests", "/v1/register"),
     ],
 )

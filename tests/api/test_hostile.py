@@ -207,14 +207,32 @@ def test_a_fraction_has_no_room_for_a_number(live: Live, person: str, door: Door
     assert not live.sandbox.wire.contains("49175123")
 
 
-@pytest.mark.parametrize("value", [f"https://example.com/{SECRET}.png", f"data:image/png;base64,{FILE}", SECRET])
+@pytest.mark.parametrize(
+    ("value", "status", "reason"),
+    [
+        (f"https://example.com/{SECRET}.png", 422, "media-source-not-allowed"),
+        (f"https://example.com/photo.png?X-Amz-Signature={SECRET}", 422, "media-source-not-allowed"),
+        (f"data:image/png;base64,{FILE}", 415, "media-type-unsupported"),
+        (f"data:image/png;base64,{SECRET}", 422, "value-not-allowed"),
+        (f"data:image/png,{SECRET}", 422, "media-source-not-allowed"),
+        (SECRET, 422, "media-source-not-allowed"),
+        ({"url": SECRET}, 422, "value-not-allowed"),
+        ([SECRET], 422, "value-not-allowed"),
+    ],
+)
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
-def test_no_media_is_taken_in_any_form(
-    live: Live, person: str, quiet: Callable[..., httpx.Response], door: Door, value: str
+def test_what_is_no_medium_of_ours_is_refused_in_every_form_and_never_repeated(
+    live: Live,
+    person: str,
+    quiet: Callable[..., httpx.Response],
+    door: Door,
+    value: Any,
+    status: int,
+    reason: str,
 ) -> None:
     name = "image_url" if "fal" in door.path else "image"
     given = json.dumps({"prompt": "a boat", name: value, "strength": 0.5}).encode()
-    problem = assert_refused(quiet(door.media_path, door.body(given)), 422, "media-source-not-allowed")
+    problem = assert_refused(quiet(door.media_path, door.body(given)), status, reason)
     assert problem["paths"] == [name]
     assert_recorded(live, person, problem)
 

@@ -39,7 +39,7 @@ OPERATIONS = {
     *("replicateCreatePrediction", "replicateCreateModelPrediction", "replicateCreateDeploymentPrediction"),
     *("replicateGetPrediction", "replicateCancelPrediction", "replicateGetModel", "replicateListVersions"),
     *("getLogCheckpoint", "getLogKeys", "getLogInclusion", "getLogConsistency", "exportLog", "getEvidence"),
-    "replicateGetVersion",
+    *("replicateGetVersion", "holdMedium", "dropMedium"),
 }
 WITHOUT_CREDENTIAL = {
     *("getHealth", "getReadiness", "getCurrentDisclosure", "getReceiptKeys", "getLogCheckpoint", "getLogKeys"),

@@ -97,7 +97,7 @@ ERRORS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "no object": ("POST", "/v1/keys", {"json": []}, 422, "body-invalid"),
     "no body": ("POST", "/v1/keys", {"headers": JSON}, 400, "json-invalid"),
     "no JSON": ("POST", "/v1/keys", {"data": {"caller": "x"}}, 415, "media-type-unsupported"),
-    "not offered": ("POST", "/v1/media", {"content": b"x"}, 501, "not-offered"),
+    "not offered": ("POST", "/v1/artefacts", {"content": b"x"}, 501, "not-offered"),
     "no such file": ("GET", f"/v1/files/{'x' * 22}", {}, 404, "not-found"),
     "a file is only read": ("POST", f"/v1/files/{'x' * 22}", {}, 405, "method-not-allowed"),
     "no streams": ("GET", "/v1/streams/x", {}, 501, "not-offered"),

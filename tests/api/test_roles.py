@@ -93,6 +93,8 @@ ADDRESSES = (
         about_a_person=True,
         body={"provider": "fal", "model": "fal-ai/flux/dev", "input": PICTURE},
     ),
+    Address(method="POST", path="/v1/media", roles="gateway", scopes="ai", about_a_person=True, body={}),
+    Address(method="DELETE", path=f"/v1/media/{NOBODY_YET}", roles="gateway", scopes="ai", about_a_person=True),
     Address(method="GET", path="/v1/transfers", roles="auditor"),
     Address(method="GET", path=f"/v1/transfers/{NOBODY_YET}", roles="auditor"),
     Address(method="GET", path="/v1/transfers/export", roles="auditor", params={"reason": "overloaded"}),

@@ -14,6 +14,8 @@ from consent_proxy.sandbox.wire import Role as Host
 from consent_proxy.sdk import async_fal_client
 from consent_proxy.sdk import fal_client as client_of
 from tests.live import KEY, Live, a_person
+from tests.media.jpegs import JPEGS
+from tests.media.tells import MARKS
 from tests.sandbox.png import decode
 
 MODEL = "fal-ai/flux/schnell"
@@ -104,6 +106,16 @@ def test_a_cancelled_request_ends_without_a_picture(live: Live, fal: SyncClient)
         handle.get()
     record = live.done("GET", f"/v1/transfers/{handle.request_id}")
     assert record["outcome"]["cancel"]["result"] == "http-202"
+
+
+def test_a_picture_goes_in_as_the_sdk_encodes_it_and_a_result_as_the_next_input(live: Live, fal: SyncClient) -> None:
+    model, strength = "fal-ai/flux/dev/image-to-image", {"strength": 0.5}
+    encoded = fal_client.encode(JPEGS["baseline"](), "image/jpeg")
+    first = fal.run(model, {**ARGUMENTS, **strength, "image_url": encoded})
+    assert not any(live.sandbox.wire.contains(mark) for mark in MARKS)
+    live.sandbox.wire.clear()
+    fal.run(model, {**ARGUMENTS, **strength, "image_url": first["images"][0]["url"]})
+    assert live.sent()[0]["image_url"].startswith("data:image/png;base64,")
 
 
 async def test_the_async_client_does_the_same(live: Live, async_fal: AsyncClient) -> None:

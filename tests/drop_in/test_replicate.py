@@ -1,10 +1,13 @@
 """The official Replicate client, unmodified: every way of running a model works, and a no is heard at once."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
+from random import Random
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from replicate.client import Client
 from replicate.exceptions import ModelError, ReplicateError
 from replicate.helpers import FileOutput
@@ -14,6 +17,8 @@ from consent_proxy.sandbox.server import SAMPLE_DEPLOYMENT
 from consent_proxy.sandbox.wire import Role as Host
 from consent_proxy.sdk import replicate_client
 from tests.live import KEY, Live, a_person
+from tests.media.jpegs import JPEGS
+from tests.media.tells import MARKS
 from tests.sandbox.png import decode
 
 MODEL = "black-forest-labs/flux-schnell"
@@ -78,6 +83,27 @@ def test_a_model_and_its_versions_are_read_as_the_sdk_reads_them(live: Live, rep
     schema = model.versions.get(VERSION).openapi_schema
     assert "prompt" in schema["components"]["schemas"]["Input"]["properties"]
     assert live.sandbox.wire.requests() == []
+
+
+def test_a_picture_goes_in_as_the_sdk_encodes_it(live: Live, replicate: Client) -> None:
+    photo = BytesIO(JPEGS["baseline"]())
+    model = "black-forest-labs/flux-dev"
+    replicate.run(model, input={**PROMPT, "image": photo}, file_encoding_strategy="base64")
+    [sent] = live.sent()
+    assert sent["input"]["image"].startswith("data:image/jpeg;base64,")
+    assert not any(live.sandbox.wire.contains(mark) for mark in MARKS)
+
+
+def test_an_uploads_address_at_the_provider_is_not_the_callers(live: Live, replicate: Client, person: str) -> None:
+    noise = Image.frombytes("RGB", (700, 500), Random(4711).randbytes(3 * 700 * 500))
+    file = BytesIO()
+    noise.save(file, "JPEG", quality=98, subsampling=0)
+    held = live.done("POST", "/v1/media", subject=person, content=file.getvalue())
+    assert held["bytes"] > 256_000
+    model = "black-forest-labs/flux-dev"
+    prediction = replicate.models.predictions.create(model=model, input={**PROMPT, "image": held["url"]})
+    assert prediction.input == {**PROMPT, "image": None}
+    assert live.sandbox.wire.requests(method="POST")[0].path == "/v1/files"
 
 
 def test_a_deployment_is_run_by_its_name(live: Live, replicate: Client) -> None:

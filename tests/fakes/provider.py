@@ -1,19 +1,22 @@
 """A platform that answers as it is told and keeps what it was asked."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from consent_proxy.application.ports.providers import OutputStream, OutputUnavailable
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MinimisedPayload
 from consent_proxy.domain.payloads import canonical_json
-from consent_proxy.domain.transfers import Answer, Answered, Dispatch, Job, ProviderCall, RecordedIntent
+from consent_proxy.domain.transfers import Answer, Answered, Dispatch, Job, ProviderCall, RecordedIntent, Upload
 
 
 class FakeProvider:
     """Fulfils ``Provider``.
 
     ``answers`` are given in order, the last of them again and again; ``during`` runs while a send is under way.
-    ``files`` are the results that can be opened, by URL.
+    ``files`` are the results that can be opened, by URL. Media of more than ``inline`` bytes are uploaded first,
+    each in one request after so many ``parts``, as long as there are ``uploads`` left; then an upload is answered as a
+    run is.
     """
 
     def __init__(self, *answers: Answer, name: str = "fal", configured: bool = True) -> None:
@@ -23,6 +26,7 @@ class FakeProvider:
         self.during: Callable[[RecordedIntent], Awaitable[None]] | None = None
         self.sent: list[tuple[RecordedIntent, Dispatch]] = []
         self.asked: list[tuple[str, Job]] = []
+        self.inline, self.uploads, self.parts = 1_000, 100, 0
         self.files: dict[str, bytes] = {}
         self.ranges: list[str | None] = []
 
@@ -34,12 +38,24 @@ class FakeProvider:
             payload=payload,
             call=call,
             privacy_switches={"X-Fal-Store-IO": "0"},
+            waiting=tuple(
+                Upload(name=carried.name, medium=carried.medium)
+                for carried in payload.media
+                if carried.medium.bytes > self.inline
+            ),
         )
 
-    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer:
+    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer | Dispatch:
         self.sent.append((recorded, dispatch))
         if self.during is not None:
             await self.during(recorded)
+        if dispatch.waiting and len(dispatch.waiting[0].parts) < self.parts:
+            upload = replace(dispatch.waiting[0], parts=(*dispatch.waiting[0].parts, "part"))
+            return replace(dispatch, waiting=(upload, *dispatch.waiting[1:]))
+        if dispatch.waiting and self.uploads:
+            self.uploads -= 1
+            upload = replace(dispatch.waiting[0], url=f"https://storage.test/{dispatch.waiting[0].name}")
+            return replace(dispatch, waiting=dispatch.waiting[1:], uploaded=(*dispatch.uploaded, upload))
         return self._next()
 
     async def status(self, job: Job, *, logs: bool) -> Answer:

@@ -342,6 +342,20 @@ async def test_nobody_waits_for_an_intent_whose_window_is_long_over(
         await PostgresConsentLedger(database, send_within=ENDLESS).wait_for_open_intents(ref, purposes=GENERATION)
 
 
+async def test_an_intent_that_is_affirmed_before_each_request_is_waited_for_however_old_it_is(
+    database: Database,
+) -> None:
+    opened = await open_transfer(database, uploads=True)
+    await asyncio.sleep(SHORT.total_seconds() * 1.5)  # its own window is over; that of a later request may not be
+    ledger = PostgresConsentLedger(database, send_within=SHORT)
+    await waits(ledger.wait_for_open_intents(opened.subject_ref, purposes=GENERATION), at_least=SHORT)
+    await close_transfer(database, opened.id)
+    async with asyncio.timeout(10):
+        await PostgresConsentLedger(database, send_within=ENDLESS).wait_for_open_intents(
+            opened.subject_ref, purposes=GENERATION
+        )
+
+
 async def test_where_the_database_is_away_the_whole_window_is_waited_out() -> None:
     nowhere = await open_database("postgresql://nobody@127.0.0.1:1/nothing")
     ledger = PostgresConsentLedger(nowhere, send_within=SHORT)

@@ -21,7 +21,7 @@ from consent_proxy.domain.subjects import SubjectRef
 from consent_proxy.domain.transfers import RecordedIntent
 from tests.integration.ledger_rows import connected, outcomes_of, set_standing, until
 from tests.postgres import LedgerDatabase
-from tests.transfer_samples import an_intent, an_outcome, new_subject
+from tests.transfer_samples import a_dispatch_with_an_upload, an_intent, an_outcome, new_subject
 
 WITHIN = timedelta(milliseconds=400)
 ROOT = Path(workers.__file__).parents[4]
@@ -136,6 +136,22 @@ async def test_a_new_process_settles_when_it_starts(
     assert await outcomes_of(owner, transfer_id) == []
     await old_enough()
     async with opened(ledger_database.service_url):
+        assert await outcomes_of(owner, transfer_id) == [(1, "indeterminate")]
+
+
+async def test_a_transfer_with_uploads_is_settled_a_window_after_its_worker_was_lost(
+    ledger_database: LedgerDatabase, owner: RawConnection, subject_ref: SubjectRef
+) -> None:
+    """Its intent may have been affirmed a moment before: the request after that may still begin."""
+    async with opened(ledger_database.service_url) as log:
+        recorded = await log.record_intent(an_intent(subject_ref, dispatch=a_dispatch_with_an_upload()))
+        assert isinstance(recorded, RecordedIntent)
+    transfer_id = recorded.intent.id
+    await old_enough()
+    async with opened(ledger_database.service_url) as log:
+        assert await outcomes_of(owner, transfer_id) == [], "its worker was found to be gone just now"
+        await old_enough()
+        assert await log._worker.settle() == 1
         assert await outcomes_of(owner, transfer_id) == [(1, "indeterminate")]
 
 

@@ -151,6 +151,7 @@ async def test_a_transfer_reads_as_the_contract_says(
             "bytes_received": 7,
             "cancel": {"requested_at": "2026-11-23T13:00:00Z", "result": "http-202"},
             "result": "delivered",
+            "stopped_after": None,
         },
     }
 

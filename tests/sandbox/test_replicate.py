@@ -238,7 +238,7 @@ def test_cancelling_what_is_over_changes_nothing(api: httpx.Client) -> None:
     ("method", "path"),
     [
         ("GET", "/account"),
-        ("POST", "/files"),
+        ("GET", "/files"),
         ("GET", "/predictions"),
         ("GET", "/webhooks/default/secret"),
         ("POST", "/models/a/b/versions/c/trainings"),

@@ -11,10 +11,11 @@ from functools import cache, lru_cache
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from time import monotonic
+from typing import Any
 
 import aiohttp
 import httpx
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
@@ -42,6 +43,7 @@ __all__ = [
     "UnsafeUrl",
     "began",
     "chunks",
+    "is_loopback",
     "read_capped",
     "safe_url",
 ]
@@ -92,13 +94,14 @@ def safe_url(url: str | httpx.URL) -> httpx.URL:
         raise UnsafeUrl("not a URL") from None
     if parsed.userinfo:
         raise UnsafeUrl("a URL may not hold credentials")
-    if not parsed.host or not (parsed.scheme == "https" or (parsed.scheme == "http" and _is_loopback(parsed.host))):
+    if not parsed.host or not (parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.host))):
         raise UnsafeUrl("only https may be called, and plain http on a loopback address")
     return parsed
 
 
 @lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's very name says that it is this machine."""
     try:
         return host in ("localhost", "::1") or IPv4Address(host).is_loopback
     except ValueError:
@@ -179,7 +182,8 @@ class OutboundTransport(httpx.AsyncBaseTransport):
     """httpx's transport over aiohttp: no cookies, redirects, netrc, proxies, decompression or second attempts.
 
     Its session opens with the first request, inside the running loop; another loop, as after a fork, gets its own.
-    A request brings its `timeouts` and `begin_by` in its `extensions`.
+    A request brings its `timeouts` and `begin_by` in its `extensions`. `resolver` looks hosts up in place of the
+    system's own; with no `keepalive_seconds` each request has a connection of its own.
     """
 
     def __init__(
@@ -188,12 +192,14 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         tls: ssl.SSLContext | None = None,
         connections: int = CONNECTIONS,
         connections_per_host: int = CONNECTIONS_PER_HOST,
-        keepalive_seconds: float = KEEPALIVE_SECONDS,
+        keepalive_seconds: float | None = KEEPALIVE_SECONDS,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._tls = tls or _public_trust()
         self._connections = connections
         self._connections_per_host = connections_per_host
         self._keepalive_seconds = keepalive_seconds
+        self._resolver = resolver
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
         self._closed = False
 
@@ -235,13 +241,15 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         return session
 
     def _open(self) -> aiohttp.ClientSession:
+        seconds = self._keepalive_seconds
+        kept: dict[str, Any] = {"force_close": True} if seconds is None else {"keepalive_timeout": seconds}
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=self._tls,
                 limit=self._connections,
                 limit_per_host=self._connections_per_host,
-                keepalive_timeout=self._keepalive_seconds,
-                resolver=aiohttp.ThreadedResolver(),
+                resolver=self._resolver or aiohttp.ThreadedResolver(),
+                **kept,
             ),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             skip_auto_headers=("Accept", "Content-Type"),

@@ -21,6 +21,7 @@ from pydantic import (
 
 from consent_proxy.domain import manifests as domain
 from consent_proxy.domain.categories import DataCategory, Purpose
+from consent_proxy.domain.media import MediaKind
 from consent_proxy.domain.payloads import Json, canonical_json
 
 #: A model's name becomes a path in a provider's URL, so it is made of plain path parts.
@@ -60,6 +61,7 @@ class FieldEntry(_Entry):
     max_items: int = Field(default=domain.DEFAULT_ITEMS, ge=1, le=1_000)
     choices: tuple[StrictInt | StrictFloat | str, ...] = ()
     urls_allowed: StrictBool = False
+    takes: tuple[MediaKind, ...] = ()
 
     def as_field(self, path: str) -> domain.Field:
         """The field at a path, by itself."""

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from consent_proxy.adapters.media.sealing import unwrap_key, wrap_key
 from consent_proxy.domain.subjects import SubjectIdentifier, SubjectRef
 
 SECRET_BYTES = 32
@@ -132,6 +133,17 @@ class Keyring:
     def capability(self, *, job_id: UUID, url: str) -> str:
         """The stable name of one output of one job: 192 bits, 32 URL-safe characters."""
         return urlsafe_b64encode(_mac(self._capability, job_id.bytes + _utf8(url))[:_CAPABILITY_BYTES]).decode()
+
+    def wrap_media_key(self, key: bytes, *, key_id: UUID) -> bytes:
+        """A subject's key for held media as it may be kept, bound to its id."""
+        return wrap_key(key, under=self.current(SecretName.MEDIA).value, name=key_id.bytes)
+
+    def unwrap_media_key(self, wrapped: bytes, *, key_id: UUID) -> bytes | None:
+        """The key, or ``None`` where none of the secrets wrapped it for this id."""
+        opened = (
+            unwrap_key(wrapped, under=secret.value, name=key_id.bytes) for secret in self.versions(SecretName.MEDIA)
+        )
+        return next((key for key in opened if key is not None), None)
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

@@ -23,6 +23,20 @@ class SubjectTokenOut(Outbound):
     expires_at: datetime
 
 
+class HeldMediumOut(Outbound):
+    """A medium that is held; ``url`` or ``id`` is what a field of media takes, and nothing answers at the address.
+
+    ``removed`` are the groups of tags that were taken out.
+    """
+
+    id: UUID
+    url: str
+    media_type: str
+    bytes: int
+    removed: list[str]
+    expires_at: datetime
+
+
 class KeyOut(Outbound):
     """A key as it is listed; its text is never kept."""
 

@@ -26,6 +26,7 @@ from consent_proxy.api import (
     keys,
     links,
     log,
+    media,
     metrics,
     models,
     outputs,
@@ -73,7 +74,8 @@ class Application(FastAPI):
 
 
 _CONTROL = (
-    *(disclosures, contracts, consent, changes, links, tokens, check, keys, transfers, log, models, receipts, health),
+    *(disclosures, contracts, consent, changes, links, tokens, media, check, keys, transfers, log, models, receipts),
+    health,
     metrics,
 )
 

@@ -37,7 +37,14 @@ async def check_transfer(asked: CheckIn, visit: CurrentVisit, response: Response
         stated_purpose=visit.head.get("consent-purpose"),
         strict=strict(visit.head),
     )
-    checked = await check(request, facts=services.facts, digests=services.digests, clock=services.clock)
+    checked = await check(
+        request,
+        provider=provider,
+        facts=services.facts,
+        media=services.media,
+        digests=services.digests,
+        clock=services.clock,
+    )
     response.headers["cache-control"] = "no-store"
     refusal = checked.refusal
     dropped: list[dict[str, Any]] = [{"path": field.path, "reason": field.reason} for field in checked.would_drop]

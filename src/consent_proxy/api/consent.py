@@ -90,7 +90,7 @@ async def take_back(
         request_sha256=body_digest(visit),
     )
     try:
-        recorded = await withdraw(to_record, ledger=services.ledger)
+        recorded = await withdraw(to_record, ledger=services.ledger, held=services.media.held)
     except IdempotencyKeyReused:
         raise key_reused() from None
     response.headers["cache-control"] = "no-store"

@@ -58,9 +58,25 @@ _HEADERS = {
     "withdrawConsent": _SUBJECT + _ONCE,
     "linkSubjects": _STAYS + _ONCE,
     **dict.fromkeys(
-        ("getConsent", "listConsentEvents", "checkTransfer", "listTransfers", "exportTransfers"),
+        (
+            "getConsent",
+            "listConsentEvents",
+            "checkTransfer",
+            "listTransfers",
+            "exportTransfers",
+            "holdMedium",
+            "dropMedium",
+        ),
         _SUBJECT,
     ),
+}
+_BYTES = {"type": "string", "format": "binary"}
+#: Bodies that routes read piece by piece, by operation.
+_BODIES = {
+    "holdMedium": {
+        "application/octet-stream": {"schema": _BYTES},
+        "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _BYTES}, "required": ["file"]}},
+    }
 }
 #: Operations that need no credential.
 _OPEN = frozenset(
@@ -84,5 +100,7 @@ def _complete(operation: dict[str, Any]) -> None:
     for header, text, schema in _HEADERS.get(name, ()):
         told = {"name": header, "in": "header", "required": False, "description": text, "schema": schema}
         operation.setdefault("parameters", []).append(told)
+    if name in _BODIES:
+        operation["requestBody"] = {"required": True, "content": _BODIES[name]}
     if name in _OPEN:
         operation["security"] = []

@@ -15,7 +15,7 @@ from consent_proxy.api.surface_openapi import paths_below
 from consent_proxy.api.surface_replies import Reply, send_reply
 from consent_proxy.application.ports.providers import OutputStream, OutputUnavailable
 from consent_proxy.application.ports.transfers import LedgerUnavailable
-from consent_proxy.application.relay import open_output
+from consent_proxy.application.relay import let_go, open_output
 from consent_proxy.domain.refusals import Reason, Refusal
 
 _CAPABILITY = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -63,7 +63,7 @@ class _Files:
             else:
                 await _relay(opened.chunks, receive=receive, send=send)
         finally:
-            await _let_go(opened.chunks)
+            await let_go(opened.chunks)
 
     async def _open(self, scope: Scope) -> OutputStream:
         if scope["method"] not in {"GET", "HEAD"}:
@@ -108,12 +108,6 @@ async def _relay(chunks: AsyncIterator[bytes], *, receive: Receive, send: Send) 
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _let_go(chunks: AsyncIterator[bytes]) -> None:
-    close: Any = getattr(chunks, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _headers(opened: OutputStream) -> list[tuple[bytes, bytes]]:

@@ -138,13 +138,13 @@ TEXTS: Mapping[Reason, tuple[str, str, str]] = {
     ),
     Reason.BODY_TOO_LARGE: (
         "The body is larger than is taken.",
-        "It carries media inline, or a text of an unusual size.",
-        "Send less, or raise BODY_LIMIT.",
+        "It carries media inline, or a text of an unusual size; or a file is larger than here or there is taken.",
+        "Send less, upload media with POST /v1/media, or raise BODY_LIMIT or MEDIA__MAX_BYTES.",
     ),
     Reason.MEDIA_TYPE_UNSUPPORTED: (
         "The body is not of a type that is taken here.",
-        "Content-Type is not application/json.",
-        "Send JSON, and say so.",
+        "Content-Type is not application/json; or a file is, by its own bytes, of a type that is not cleaned here.",
+        "Send JSON, and say so; save a file in a format that is taken, such as JPEG, PNG, MP4, WAV or ZIP.",
     ),
     Reason.FIELD_NOT_PERMITTED: (
         "A field the model cannot do without is not permitted, or Consent-Strict forbids to drop one.",
@@ -153,13 +153,13 @@ TEXTS: Mapping[Reason, tuple[str, str, str]] = {
     ),
     Reason.VALUE_NOT_ALLOWED: (
         "A value is not what its field takes. Nothing was sent.",
-        "A number out of range, an unlisted choice, or an address or encoded data inside a text.",
+        "A number out of range, an unlisted choice, an address inside a text, or a file of another kind.",
         "See the paths in the answer and consent-proxy models show MODEL.",
     ),
     Reason.MEDIA_SOURCE_NOT_ALLOWED: (
         "Media from this source are not sent.",
-        "This version sends no media, and weights only from the operator's public list.",
-        "Use a model that takes text, until media are offered.",
+        "A field of media names nothing held, no earlier result at this provider, no data URI and no listed host.",
+        "Upload the file with POST /v1/media and name what it answers, or list the host in MEDIA__SOURCE_HOSTS.",
     ),
     Reason.MEDIA_NOT_CLEAN: (
         "The media could not be shown to be free of metadata.",

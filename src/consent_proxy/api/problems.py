@@ -81,10 +81,15 @@ class Problem(Exception):
         return STATUS[self.reason]
 
 
-def problem_of(refusal: Refusal, *, instance: UUID | None = None) -> Problem:
-    """The problem that answers a refusal; ``instance`` is its record."""
+def problem_of(refusal: Refusal, *, instance: UUID | None = None, sent: bool = False) -> Problem:
+    """The problem that answers a refusal; ``instance`` is its record, ``sent`` that something had left before it."""
     return Problem(
-        refusal.reason, refusal.detail, paths=refusal.paths, instance=instance, disclosure=refusal.disclosure
+        refusal.reason,
+        refusal.detail,
+        paths=refusal.paths,
+        instance=instance,
+        disclosure=refusal.disclosure,
+        sent="yes" if sent else "no",
     )
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from consent_proxy.api.problems import Problem, problem_document
 from consent_proxy.api.replicate_ids import replicate_id
+from consent_proxy.api.surface_replies import on_our_side
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 
@@ -25,15 +26,16 @@ def prediction(
 ) -> dict[str, Json]:
     """A prediction under our id and with our addresses; ``output`` is already on our side.
 
-    The input is the provider's echo of what was sent, so a caller sees what was dropped. There is no stream and no
+    The input is the provider's echo of what was sent, so a caller sees what was dropped; an upload's address at the
+    provider is none of theirs. There is no stream and no
     page to look at, and no webhook was passed on.
     """
-    url = prediction_url(job_id, public_url=public_url)
+    url, echo = prediction_url(job_id, public_url=public_url), given.get("input")
     shown: dict[str, Json] = {
         "id": replicate_id(job_id),
         "model": given["model"] if isinstance(given.get("model"), str) else model,
         "version": _text(given.get("version")),
-        "input": given["input"] if isinstance(given.get("input"), dict) else {},
+        "input": on_our_side(echo, capabilities={}, public_url=public_url) if isinstance(echo, dict) else {},
         "output": output,
         "logs": _text(given.get("logs")) or "",
         "error": _text(given.get("error")),

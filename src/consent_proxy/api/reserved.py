@@ -13,8 +13,6 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _LATER = "this version does not offer it yet"
 _RESERVED = {
-    "/v1/media": "media are not taken yet: every media field is refused, so nothing could be sent",
-    "/v1/media/{id}": "media are not taken yet",
     "/v1/consent/imports": _LATER,
     "/v1/artefacts": "trainings are not offered yet, so there are no artefacts",
     "/v1/artefacts/{id}": "trainings are not offered yet, so there are no artefacts",

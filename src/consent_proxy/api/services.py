@@ -7,6 +7,7 @@ from typing import Literal
 
 from consent_proxy.api.auth import Door
 from consent_proxy.application.forward import Walk
+from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.consent import ConsentLedger, Subjects
 from consent_proxy.application.ports.observation import Meter
 from consent_proxy.application.ports.platform import (
@@ -27,7 +28,7 @@ from consent_proxy.application.readiness import Setup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Built once by bootstrap. ``public_url`` has no trailing slash; ``body_limit`` is in bytes."""
+    """Built once by bootstrap. ``public_url`` has no trailing slash; limits are in bytes."""
 
     public_url: str
     environment: str
@@ -37,6 +38,7 @@ class Services:
     walk: Walk
     door: Door
     facts: FactsSource
+    media: MediaRoom
     jobs: Jobs
     manifests: ManifestCatalogue
     providers: Mapping[str, Provider]

@@ -266,7 +266,7 @@ async def send_on(
     traceparent = asked.head.traceparent
     forwarded = await forward(request, provider=provider, call=call, walk=services.walk, traceparent=traceparent)
     if isinstance(forwarded, Refused):
-        raise problem_of(forwarded.refusal, instance=forwarded.record_id)
+        raise problem_of(forwarded.refusal, instance=forwarded.record_id, sent=forwarded.sent)
     asked.request.stopwatch.leave_out(forwarded.provider_seconds)
     services.meter.delayed(asked.request.stopwatch.own())
     usable(forwarded.answer, transfer_id=forwarded.transfer_id)

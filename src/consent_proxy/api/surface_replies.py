@@ -39,8 +39,10 @@ _FAULTS = {
     Reason.PROVIDER_TIMEOUT: "the provider did not answer in time",
     Reason.PROVIDER_REFUSED: "the provider does not take this request now; the transfer's record has the status",
     Reason.PROVIDER_REPLY_UNUSABLE: "the provider's reply was lost or cannot be used",
-    Reason.INTERNAL_ERROR: "the provider answered, and its answer could not be recorded",
+    Reason.INTERNAL_ERROR: "this request was stopped half-way, or what became of it could not be recorded",
+    Reason.OVERLOADED: "the rules or this person's standing kept changing: try again",
 }
+_SENT = {OutcomeState.NOT_DELIVERED: "no", OutcomeState.DELIVERED: "yes"}
 
 
 def usable(answer: Answer, *, transfer_id: UUID, sent: str | None = None) -> Answered:
@@ -52,7 +54,7 @@ def usable(answer: Answer, *, transfer_id: UUID, sent: str | None = None) -> Ans
         assert isinstance(answer, Answered)
         return answer
     if sent is None and isinstance(answer, Unanswered):
-        sent = "no" if answer.state is OutcomeState.NOT_DELIVERED else "maybe"
+        sent = _SENT.get(answer.state, "maybe")
     raise Problem(answer.problem, _FAULTS[answer.problem], instance=transfer_id, sent=sent or "yes")
 
 

@@ -3,24 +3,28 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from consent_proxy.application.hold_media import MediaRoom
 from consent_proxy.application.ports.observation import Meter, Tracer, Trail
 from consent_proxy.application.ports.platform import Clock, Digests, Identifiers
 from consent_proxy.application.ports.providers import Provider
 from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavailable, Overloaded, TransferLog
 from consent_proxy.application.refuse import RefusalContext, Refused, refuse
+from consent_proxy.application.resolve_media import resolve_media
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.decide import Facts, TransferRequest, decide
-from consent_proxy.domain.minimise import MinimisedPayload, minimise
+from consent_proxy.domain.media import MediaOwner
+from consent_proxy.domain.minimise import MinimisedPayload, media_in, minimise
 from consent_proxy.domain.refusals import Reason, Refusal
 from consent_proxy.domain.transfers import (
     Answer,
     Answered,
+    Dispatch,
     FactsChanged,
     Intent,
     Job,
@@ -48,6 +52,7 @@ class Walk:
     digests: Digests
     clock: Clock
     ids: Identifiers
+    media: MediaRoom
     meter: Meter
     tracer: Tracer
     environment: str
@@ -98,24 +103,36 @@ async def drain(walk: Walk, *, within: float) -> None:
 async def _walk(
     request: TransferRequest, *, provider: Provider, call: ProviderCall, walk: Walk, trail: Trail
 ) -> Forwarded | Refused:
-    first: Forwarded | None = None
+    before: list[Forwarded] = []
     for attempt in range(MAX_WALKS):
-        step = await _walk_once(
-            request,
-            provider=provider,
-            call=call,
-            walk=walk,
-            trail=trail,
-            fresh=attempt > 0,
-            first_transfer_id=first.transfer_id if first is not None else None,
-        )
-        if isinstance(step, Refused) or (isinstance(step, Forwarded) and not _window_closed(step.answer)):
+        try:
+            step = await _walk_once(
+                request,
+                provider=provider,
+                call=call,
+                walk=walk,
+                trail=trail,
+                fresh=attempt > 0,
+                first_transfer_id=before[0].transfer_id if before else None,
+            )
+        except (LedgerUnavailable, Overloaded):
+            if (told := _half_sent(before)) is None:
+                raise
+            return told
+        if isinstance(step, Refused):
+            return replace(step, sent=_half_sent(before) is not None)
+        if isinstance(step, Forwarded) and not _window_closed(step.answer):
             return step
         if isinstance(step, Forwarded):
-            first = first or step
-    if first is not None:
-        return first
+            before.append(step)
+    if before:
+        return _half_sent(before) or before[0]
     raise Overloaded("the rules or this person's standing kept changing: try again")
+
+
+def _half_sent(before: Sequence[Forwarded]) -> Forwarded | None:
+    """Of walks that came to no end the first of which something left: nobody may be told that nothing was begun."""
+    return next((step for step in before if _left(step.answer)), None)
 
 
 async def _walk_once(
@@ -137,12 +154,25 @@ async def _walk_once(
     if not provider.configured:
         return await _no(_not_configured(provider), request=request, facts=facts, walk=walk, trail=trail)
     trail.step("permit", purpose=decision.purpose.value, recipient=decision.recipient)
+    named = media_in(request.payload, decision.manifest, decision, strict=request.strict)
+    if isinstance(named, Refusal):
+        return await _no(named, request=request, facts=facts, walk=walk, trail=trail)
+    if named and not facts.fresh:
+        return FactsChanged()  # a remembered yes may have been taken back: nothing is fetched on its account
+    owner = MediaOwner(caller_id=request.credential.caller_id, subject_ref=decision.subject_ref)
+    media = await resolve_media(
+        named, owner=owner, provider=provider, salt=facts.salt, room=walk.media, clock=walk.clock
+    )
     pseudonym = walk.digests.pseudonym(decision.subject_ref, recipient=decision.recipient)
-    payload = minimise(request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict)
+    payload = minimise(
+        request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict, media=media
+    )
     if isinstance(payload, Refusal):
         return await _no(payload, request=request, facts=facts, walk=walk, trail=trail)
     trail.step("minimised", dropped=len(payload.fields_dropped))
     dispatch = provider.draft(payload, manifest=decision.manifest, call=call)
+    if isinstance(dispatch, Refusal):
+        return await _no(dispatch, request=request, facts=facts, walk=walk, trail=trail)
     intent = Intent(
         id=walk.ids.new_id(),
         request=request,
@@ -198,7 +228,7 @@ async def _send(intent: Intent, provider: Provider, walk: Walk, trail: Trail) ->
     trail.step("intent", transfer_id=str(intent.id))
     started = walk.clock.monotonic()
     try:
-        answer = await provider.send(recorded, intent.dispatch)
+        answer, last = await _send_all(recorded, provider, walk)
     except Exception:
         # A fault of ours, not the provider's: nobody knows whether a byte has left.
         await walk.log.record_outcome(
@@ -207,7 +237,7 @@ async def _send(intent: Intent, provider: Provider, walk: Walk, trail: Trail) ->
         walk.meter.transferred(OutcomeState.INDETERMINATE, provider=provider.name)
         raise
     took = walk.clock.monotonic() - started
-    outcome = _outcome(recorded, answer, milliseconds=round(took * 1000), walk=walk)
+    outcome = _outcome(recorded, answer, last=last, milliseconds=round(took * 1000), walk=walk)
     trail.step("answer", outcome=outcome.state.value, http_status=outcome.http_status or 0)
     outputs = mint_outputs(answer, job=_owner(intent, answer, walk), walk=walk)
     answer = await _record(outcome, answer, intent=intent, outputs=outputs, walk=walk)
@@ -228,6 +258,35 @@ def _count(intent: Intent, outcome: Outcome, *, provider: Provider, walk: Walk) 
         walk.meter.dropped(model=intent.permit.manifest.id, fields=dropped)
 
 
+async def _send_all(recorded: RecordedIntent, provider: Provider, walk: Walk) -> tuple[Answer, Dispatch]:
+    """Send the requests of a transfer one by one, each after the first only if its intent still stands.
+
+    The answer is to the last of them, of which the dispatch tells what was to be sent.
+    """
+    last = recorded.intent.dispatch
+    step = await provider.send(recorded, last)
+    while isinstance(step, Dispatch):
+        last = step
+        affirmed = await _affirm(recorded, walk)
+        step = await provider.send(affirmed, last) if isinstance(affirmed, RecordedIntent) else affirmed
+    if isinstance(step, Unanswered) and step.state is OutcomeState.NOT_DELIVERED and last.has_left:
+        # What was uploaded before is there, and no caller is to send it again by itself.
+        problem = Reason.INTERNAL_ERROR if step.problem is Reason.OVERLOADED else step.problem
+        step = replace(step, state=OutcomeState.DELIVERED, problem=problem)
+    return step, last
+
+
+async def _affirm(recorded: RecordedIntent, walk: Walk) -> RecordedIntent | Unanswered:
+    """The intent once more, or the answer of a transfer that stops here. What was uploaded before is told by others."""
+    try:
+        affirmed = await walk.log.affirm(recorded)
+    except (LedgerUnavailable, Overloaded):
+        return Unanswered(state=OutcomeState.NOT_DELIVERED, problem=Reason.INTERNAL_ERROR)
+    if isinstance(affirmed, FactsChanged):
+        return Unanswered(state=OutcomeState.NOT_DELIVERED, problem=Reason.OVERLOADED, window_closed=True)
+    return affirmed
+
+
 async def _record(
     outcome: Outcome, answer: Answer, *, intent: Intent, outputs: tuple[Output, ...], walk: Walk
 ) -> Answer:
@@ -245,7 +304,8 @@ async def _record(
     return answer
 
 
-def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, walk: Walk) -> Outcome:
+def _outcome(recorded: RecordedIntent, answer: Answer, *, last: Dispatch, milliseconds: int, walk: Walk) -> Outcome:
+    stopped_after = "upload" if _stopped(answer, last) else None
     match answer:
         case Answered():
             handed_over = answer.finished and answer.problem is None
@@ -259,6 +319,7 @@ def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, wal
                 provider_request_id=answer.provider_request_id,
                 bytes_received=answer.bytes_received,
                 result=ResultState.DELIVERED if handed_over else None,
+                stopped_after=stopped_after,
             )
         case Unanswered():
             return Outcome(
@@ -267,7 +328,19 @@ def _outcome(recorded: RecordedIntent, answer: Answer, *, milliseconds: int, wal
                 state=answer.state,
                 completed_at=walk.clock.now(),
                 duration_ms=milliseconds,
+                stopped_after=stopped_after,
             )
+
+
+def _stopped(answer: Answer, last: Dispatch) -> bool:
+    """Whether bytes of media may have left, and nothing of the request that names them can have."""
+    if last.waiting:
+        return _left(answer)
+    return bool(last.uploaded) and isinstance(answer, Unanswered) and answer.state is OutcomeState.DELIVERED
+
+
+def _left(answer: Answer) -> bool:
+    return isinstance(answer, Answered) or answer.state is not OutcomeState.NOT_DELIVERED
 
 
 def _owner(intent: Intent, answer: Answer, walk: Walk) -> Job:

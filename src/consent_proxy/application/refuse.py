@@ -37,10 +37,14 @@ class RefusalContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A no that was answered; ``record_id`` is its record's."""
+    """A no that was answered; ``record_id`` is its record's.
+
+    ``sent`` says that something had left before: of a transfer that was stopped half-way.
+    """
 
     refusal: Refusal
     record_id: UUID
+    sent: bool = False
 
 
 class Recorder(Protocol):

@@ -1,6 +1,7 @@
 """Relaying a result: from a capability on our host to the bytes at the provider, without our key."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from consent_proxy.application.ports.platform import Clock
 from consent_proxy.application.ports.providers import OutputStream, OutputUnavailable, Provider
@@ -24,3 +25,10 @@ async def open_output(
         return await providers[output.provider].open_output(output.url, headers=headers)
     except OutputUnavailable:
         return Refusal(reason=Reason.PROVIDER_UNREACHABLE, detail="the provider does not hand out this file now")
+
+
+async def let_go(chunks: AsyncIterator[bytes]) -> None:
+    """Let go of a result that is not read on; one that was read to its end takes no harm."""
+    close: Any = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()

@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from consent_proxy.domain.categories import DataCategory, Purpose
+from consent_proxy.domain.media import MediaKind
 from consent_proxy.domain.payloads import Json
 
 DEFAULT_TEXT_BYTES = 32_768
@@ -18,9 +19,16 @@ MAX_DEPTH = 6
 _SEGMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\[\])?")
 _IDENTIFIERS = frozenset({DataCategory.ACCOUNT_IDENTIFIER, DataCategory.SESSION_IDENTIFIER})
 _FREE_TEXT = frozenset({DataCategory.PROMPT, DataCategory.TEXT, DataCategory.TRAINING_METADATA})
-_MEDIA = frozenset(
-    {DataCategory.PHOTO, DataCategory.VIDEO, DataCategory.AUDIO, DataCategory.VOICE, DataCategory.TRAINING_MEDIA}
-)
+#: The categories of media, each with the kinds a field of it takes where its manifest does not say.
+_MEDIA: Mapping[DataCategory, tuple[MediaKind, ...]] = {
+    DataCategory.PHOTO: (MediaKind.PHOTO,),
+    DataCategory.VIDEO: (MediaKind.VIDEO,),
+    DataCategory.AUDIO: (MediaKind.AUDIO,),
+    DataCategory.VOICE: (MediaKind.AUDIO,),
+    DataCategory.TRAINING_MEDIA: (MediaKind.ARCHIVE,),
+}
+#: What else a field of training media may take: the category names the use, and the person was told of it.
+_TRAINED_ON = frozenset(MediaKind)
 
 
 class FieldKind(StrEnum):
@@ -48,7 +56,8 @@ class Field:
     ``path`` is written ``loras[].path``. ``required`` means that the object or array the place lies in, or the model,
     cannot do without: where it is not permitted, that is not sent either. Bounds are inclusive; ``max_bytes`` counts
     UTF-8; ``choices`` are what a ``choice`` lists, and of ``weights`` those on the operator's public list. A
-    ``pseudonym`` is replaced by the recipient's pseudonym of the subject, whatever was sent.
+    ``pseudonym`` is replaced by the recipient's pseudonym of the subject, whatever was sent. ``takes`` are the kinds
+    of files a place of media accepts, by what is in them; where it is empty, those of its category.
     """
 
     path: str
@@ -60,9 +69,17 @@ class Field:
     max_bytes: int = DEFAULT_TEXT_BYTES
     choices: tuple[str | int | float, ...] = ()
     urls_allowed: bool = False
+    takes: tuple[MediaKind, ...] = ()
     members: Mapping[str, "Field"] = field(default_factory=dict)
     items: "Field | None" = None
     max_items: int = DEFAULT_ITEMS
+
+    @property
+    def kinds(self) -> tuple[MediaKind, ...]:
+        """The kinds of files it accepts; none where it is no place of media."""
+        if self.kind is not FieldKind.MEDIA or self.category is None:
+            return ()
+        return self.takes or _MEDIA[self.category]
 
     def document(self) -> dict[str, Json]:
         """What the manifest says of the value in this place, as JSON, without what goes without saying."""
@@ -74,6 +91,7 @@ class Field:
             "maximum": self.maximum,
             "max_bytes": self.max_bytes if self.kind is FieldKind.TEXT else None,
             "choices": list(self.choices) or None,
+            "takes": [kind.value for kind in self.takes] or None,
         }
         flags: dict[str, Json] = {"required": self.required, "urls_allowed": self.urls_allowed}
         return {key: value for key, value in {**said, **flags}.items() if value is not None and value is not False}
@@ -167,7 +185,7 @@ def fault_of(entry: Field) -> str | None:
     if entry.kind is None or entry.category is None:
         # Neither is how an object or an array is listed; what lies in it has them.
         return "needs both a category and a kind" if entry.kind or entry.category else None
-    return _fault_of_category(entry.kind, entry.category) or _fault_of_bounds(entry)
+    return _fault_of_category(entry.kind, entry.category) or _fault_of_bounds(entry) or _fault_of_takes(entry)
 
 
 def _fault_of_category(kind: FieldKind, category: DataCategory) -> str | None:
@@ -195,6 +213,17 @@ def _fault_of_bounds(entry: Field) -> str | None:
         return "lists choices, so its kind has to be choice or weights"
     if entry.urls_allowed and entry.kind is not FieldKind.TEXT:
         return "allows URLs, so its kind has to be text"
+    return None
+
+
+def _fault_of_takes(entry: Field) -> str | None:
+    if not entry.takes:
+        return None
+    if entry.kind is not FieldKind.MEDIA or entry.category is None:
+        return "says what files it takes, so its kind has to be media"
+    allowed = _TRAINED_ON if entry.category is DataCategory.TRAINING_MEDIA else frozenset(_MEDIA[entry.category])
+    if other := [kind.value for kind in entry.takes if kind not in allowed]:
+        return f"has the category '{entry.category}', which cannot take {', '.join(other)}: what is in a file decides"
     return None
 
 

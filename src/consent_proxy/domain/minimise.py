@@ -8,9 +8,10 @@ from enum import StrEnum
 from consent_proxy.domain.categories import DataCategory
 from consent_proxy.domain.decide import Permit
 from consent_proxy.domain.manifests import Field, FieldKind, Manifest
+from consent_proxy.domain.media import CarriedMedium, CleanMedium, FoundMedia
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason, Refusal
-from consent_proxy.domain.values import Unfit, fit
+from consent_proxy.domain.values import Unfit, fit, medium_name
 
 #: How many dropped fields a record names; the rest is counted.
 MAX_DROPPED = 64
@@ -18,6 +19,15 @@ MAX_DROPPED = 64
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _ANY_OTHER_KEY = "~"
 _NAMED_IN_DETAIL = 5
+#: The reasons for which values are refused, in the order in which one is chosen.
+_REASONS = (
+    Reason.MEDIA_SOURCE_NOT_ALLOWED,
+    Reason.MEDIA_NOT_YOURS,
+    Reason.BODY_TOO_LARGE,
+    Reason.MEDIA_TYPE_UNSUPPORTED,
+    Reason.MEDIA_NOT_CLEAN,
+    Reason.VALUE_NOT_ALLOWED,
+)
 
 
 class DropReason(StrEnum):
@@ -41,7 +51,7 @@ class MinimisedPayload:
     """The input with nothing in it that is not listed and permitted. Built by ``minimise`` alone.
 
     ``fields_sent`` are the manifest's paths of the values in ``body``, sorted. ``dropped_uncounted`` is how many more
-    different fields were dropped than ``fields_dropped`` names.
+    different fields were dropped than ``fields_dropped`` names. ``media`` are those it names, in the body's order.
     """
 
     body: dict[str, Json]
@@ -49,10 +59,32 @@ class MinimisedPayload:
     fields_dropped: tuple[DroppedField, ...]
     categories: frozenset[DataCategory]
     dropped_uncounted: int = 0
+    media: tuple[CarriedMedium, ...] = ()
+
+
+def media_in(
+    payload: dict[str, Json], manifest: Manifest, permit: Permit, *, strict: bool = False
+) -> tuple[str, ...] | Refusal:
+    """The texts that name media in the places where the manifest lists media and the permit covers them, once each.
+
+    Nothing else of a payload may be looked up or fetched, and nothing at all for a request that is refused whatever
+    its media are: then this is that refusal.
+    """
+    if not any(place.kind is FieldKind.MEDIA for place in manifest.places()):
+        return ()
+    whole = _part(_root(manifest), payload, _Terms(categories=permit.categories, pseudonym="", media=None))
+    dropped, _ = _counted(whole.dropped)
+    return _refusal(whole, narrowed=dropped if strict else ()) or tuple(dict.fromkeys(whole.media))
 
 
 def minimise(
-    payload: dict[str, Json], manifest: Manifest, permit: Permit, *, pseudonym: str | None = None, strict: bool = False
+    payload: dict[str, Json],
+    manifest: Manifest,
+    permit: Permit,
+    *,
+    pseudonym: str | None = None,
+    strict: bool = False,
+    media: FoundMedia | None = None,
 ) -> MinimisedPayload | Refusal:
     """Keep of an input what the manifest lists and the permit covers.
 
@@ -62,24 +94,30 @@ def minimise(
     ``null`` counts as not sent, and so does an object or array with nothing left in it. Whether a required field is
     missing is for the provider to say: it answers 422, and nothing has left that should not.
 
-    ``pseudonym`` stands in for any identifier. ``strict`` refuses instead of dropping. A refusal has one reason: first
-    ``field-not-permitted``, then ``media-source-not-allowed``, then ``value-not-allowed``, and names all paths of it.
+    ``pseudonym`` stands in for any identifier. ``strict`` refuses instead of dropping. ``media`` holds what became of
+    every text of ``media_in``. A refusal has one reason: first ``field-not-permitted``, then those of media, then
+    ``value-not-allowed``, and names all paths of it.
     """
-    terms = _Terms(categories=permit.categories, pseudonym=pseudonym)
-    root = Field(path="", members=manifest.fields, required=True)
-    whole = _part(root, payload, terms)
+    found = media if media is not None else {}
+    root = _root(manifest)
+    whole = _part(root, payload, _Terms(categories=permit.categories, pseudonym=pseudonym, media=found))
     dropped, uncounted = _counted(whole.dropped)
-    refusal = _not_permitted(whole.barred, dropped if strict else ()) or _not_fit(whole.unfit)
+    refusal = _refusal(whole, narrowed=dropped if strict else ())
     if refusal is not None:
         return refusal
-    sent = frozenset(_sent(root, whole.value))
+    sent = frozenset((place.path, place.category) for place, _, _ in _sent(root, whole.value) if place.category)
     return MinimisedPayload(
         body=whole.value if isinstance(whole.value, dict) else {},
         fields_sent=tuple(sorted(path for path, _ in sent)),
         fields_dropped=dropped,
         categories=frozenset(category for _, category in sent),
         dropped_uncounted=uncounted,
+        media=_carried(root, whole.value, found),
     )
+
+
+def _root(manifest: Manifest) -> Field:
+    return Field(path="", members=manifest.fields, required=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +126,20 @@ class _Terms:
 
     categories: frozenset[DataCategory]
     pseudonym: str | None
+    media: FoundMedia | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """What became of one place. ``value`` is ``None`` where nothing of it leaves; ``barred`` are the fields in it that
-    are not permitted and that it cannot do without.
+    are not permitted and that it cannot do without; ``media`` are the texts in it that name media.
     """
 
     value: Json = None
     dropped: tuple[DroppedField, ...] = ()
     unfit: tuple[Unfit, ...] = ()
     barred: tuple[str, ...] = ()
+    media: tuple[str, ...] = ()
 
 
 def _part(place: Field, value: Json, terms: _Terms) -> _Part:
@@ -147,8 +187,10 @@ def _value(place: Field, value: Json, terms: _Terms) -> _Part:
         return _Part(barred=(place.path,))
     if place.kind is FieldKind.PSEUDONYM:
         return _Part(value=terms.pseudonym) if terms.pseudonym is not None else _Part(barred=(place.path,))
-    fitted = fit(value, place=place)
-    return _Part(unfit=(fitted,)) if isinstance(fitted, Unfit) else _Part(value=fitted.value)
+    fitted = fit(value, place=place, media=terms.media)
+    if isinstance(fitted, Unfit):
+        return _Part(unfit=(fitted,))
+    return _Part(value=fitted.value, media=(fitted.medium,) if fitted.medium is not None else ())
 
 
 def _joined(
@@ -160,6 +202,7 @@ def _joined(
         dropped=(*(field for part in held for field in part.dropped), *unlisted),
         unfit=tuple(fault for part in held for fault in part.unfit),
         barred=tuple(path for part in held for path in part.barred),
+        media=tuple(text for part in held for text in part.media),
     )
 
 
@@ -185,16 +228,33 @@ def _counted(dropped: Iterable[DroppedField]) -> tuple[tuple[DroppedField, ...],
     return tuple(once[:MAX_DROPPED]), max(0, len(once) - MAX_DROPPED)
 
 
-def _sent(place: Field, value: Json) -> Iterator[tuple[str, DataCategory]]:
-    """The paths and categories of the values in a body that came out of ``_part``."""
+def _sent(
+    place: Field, value: Json, at: tuple[str | int, ...] = ()
+) -> Iterator[tuple[Field, tuple[str | int, ...], Json]]:
+    """The values in a body that came out of ``_part``, each with its place and the way to it."""
     if isinstance(value, dict) and place.members:
         for name, held in value.items():
-            yield from _sent(place.members[name], held)
+            yield from _sent(place.members[name], held, (*at, name))
     elif isinstance(value, list) and place.items is not None:
-        for held in value:
-            yield from _sent(place.items, held)
-    elif value is not None and place.category is not None:
-        yield place.path, place.category
+        for index, held in enumerate(value):
+            yield from _sent(place.items, held, (*at, index))
+    elif value is not None:
+        yield place, at, value
+
+
+def _carried(root: Field, body: Json, media: FoundMedia) -> tuple[CarriedMedium, ...]:
+    by_name = {medium_name(place): medium for place, medium in enumerate(media.values())}
+    return tuple(
+        CarriedMedium(path=place.path, at=at, name=value, medium=medium)
+        for place, at, value in _sent(root, body)
+        if place.kind is FieldKind.MEDIA
+        and isinstance(value, str)
+        and isinstance(medium := by_name.get(value), CleanMedium)
+    )
+
+
+def _refusal(whole: _Part, *, narrowed: Iterable[DroppedField]) -> Refusal | None:
+    return _not_permitted(whole.barred, narrowed) or _not_fit(whole.unfit)
 
 
 def _not_permitted(barred: Iterable[str], dropped: Iterable[DroppedField]) -> Refusal | None:
@@ -211,7 +271,7 @@ def _not_permitted(barred: Iterable[str], dropped: Iterable[DroppedField]) -> Re
 def _not_fit(unfit: Iterable[Unfit]) -> Refusal | None:
     """The refusal for values that may not leave in their places: media first, then everything else."""
     by_path = {fault.path: fault for fault in sorted(unfit, key=lambda fault: (fault.path, fault.fault), reverse=True)}
-    for reason in (Reason.MEDIA_SOURCE_NOT_ALLOWED, Reason.VALUE_NOT_ALLOWED):
+    for reason in _REASONS:
         faults = [fault for fault in reversed(by_path.values()) if fault.reason is reason]
         if faults:
             told = [f"{fault.path or 'the input'} {fault.fault}" for fault in faults[:_NAMED_IN_DETAIL]]

@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from consent_proxy.domain.decide import Permit, TransferRequest
+from consent_proxy.domain.media import CleanMedium
 from consent_proxy.domain.minimise import MinimisedPayload
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
@@ -31,8 +32,28 @@ class ProviderCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A medium that goes to the provider in requests of its own, before the one that names it.
+
+    ``name`` is its neutral name in the payload. ``address`` is where its bytes go, once the provider has said so, and
+    ``url`` what it is called there. ``parts`` are the provider's marks of the pieces that are there, where it takes a
+    large file in pieces.
+    """
+
+    name: str
+    medium: CleanMedium
+    address: str | None = None
+    url: str | None = None
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """A request to a provider, drafted but not sent: where to, the bytes, the privacy switches it will carry."""
+    """A request to a provider, drafted but not sent: where to, the bytes, the privacy switches it will carry.
+
+    The media in ``waiting`` are uploaded before it, one after the other; in ``content`` their neutral names stand for
+    them until all of them are ``uploaded``.
+    """
 
     host: str
     path: str
@@ -40,6 +61,19 @@ class Dispatch:
     payload: MinimisedPayload
     call: ProviderCall
     privacy_switches: Mapping[str, str]
+    waiting: tuple[Upload, ...] = ()
+    uploaded: tuple[Upload, ...] = ()
+
+    @property
+    def has_left(self) -> bool:
+        """Whether bytes of media left in the requests before the next one."""
+        return bool(self.uploaded) or any(upload.parts for upload in self.waiting)
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of bodies leave with it, uploads included."""
+        uploads = (*self.waiting, *self.uploaded)
+        return len(self.content) + sum(upload.medium.bytes for upload in uploads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +133,10 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What is known of a transfer at one point. Outcomes are ``(transfer_id, seq)``; the highest holds. UTC."""
+    """What is known of a transfer at one point. Outcomes are ``(transfer_id, seq)``; the highest holds. UTC.
+
+    ``stopped_after`` is ``upload`` where media went to the provider and the request that names them did not.
+    """
 
     transfer_id: UUID
     seq: int
@@ -111,6 +148,7 @@ class Outcome:
     bytes_received: int | None = None
     cancel: Cancel | None = None
     result: ResultState | None = None
+    stopped_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +173,8 @@ class Answered:
 class Unanswered:
     """No reply. ``not-delivered`` only where no byte can have left; everything else is ``indeterminate``.
 
-    ``window_closed`` says that ``begin_by`` came before the first byte could leave: nothing was begun.
+    ``window_closed`` says that ``begin_by`` came before the first byte could leave: it was not begun. Of an upload's
+    requests those that carry nothing of the subject's are ``not-delivered`` whatever became of them.
     """
 
     state: OutcomeState

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from consent_proxy.domain.free_text import fault_of_text
 from consent_proxy.domain.manifests import Field, FieldKind
+from consent_proxy.domain.media import CleanMedium, FoundMedia, MediaFault
 from consent_proxy.domain.payloads import Json
 from consent_proxy.domain.refusals import Reason
 
@@ -15,9 +16,13 @@ _CHOICES_NAMED = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A value as it may leave. Only a fraction differs from what was sent: it keeps six significant digits."""
+    """A value as it may leave. A fraction keeps six significant digits, and a medium leaves under a neutral name.
+
+    ``medium`` is the text that named the medium.
+    """
 
     value: Json
+    medium: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +34,12 @@ class Unfit:
     fault: str
 
 
-def fit(value: Json, *, place: Field) -> Fit | Unfit:
-    """Hold a value against what its manifest says of the place. A place that says too little takes nothing."""
+def fit(value: Json, *, place: Field, media: FoundMedia | None) -> Fit | Unfit:
+    """Hold a value against what its manifest says of the place. A place that says too little takes nothing.
+
+    ``media`` is what became of the media that the whole input names, or ``None`` before anybody looked: then whatever
+    may name a medium fits.
+    """
     match place.kind:
         case FieldKind.TEXT:
             return _text(value, place)
@@ -43,11 +52,7 @@ def fit(value: Json, *, place: Field) -> Fit | Unfit:
         case FieldKind.WEIGHTS:
             return _weights(value, place)
         case FieldKind.MEDIA:
-            return Unfit(
-                reason=Reason.MEDIA_SOURCE_NOT_ALLOWED,
-                path=place.path,
-                fault="takes media, which this release does not send: no upload, address or data URI",
-            )
+            return _medium(value, place, media)
         case FieldKind.PSEUDONYM | None:
             return _not_allowed(place, _shape(place))
 
@@ -86,6 +91,30 @@ def _weights(value: Json, place: Field) -> Fit | Unfit:
         path=place.path,
         fault="takes weights on the operator's public list only",
     )
+
+
+def _medium(value: Json, place: Field, media: FoundMedia | None) -> Fit | Unfit:
+    """What is in the file decides, and not the field that it was put into."""
+    if not isinstance(value, str):
+        return _not_allowed(place, "has to name a medium: held media, an earlier result, a data URI or an address")
+    if media is None:
+        return Fit(value=medium_name(0), medium=value)
+    if value not in media:
+        return Unfit(
+            reason=Reason.MEDIA_SOURCE_NOT_ALLOWED, path=place.path, fault="names a medium that nobody looked for"
+        )
+    found = media[value]
+    if isinstance(found, MediaFault):
+        return Unfit(reason=found.reason, path=place.path, fault=found.fault)
+    if isinstance(found, CleanMedium) and found.kind not in place.kinds:
+        wanted = " or ".join(place.kinds)
+        return _not_allowed(place, f"takes media of the kind {wanted}, and what it names is of the kind {found.kind}")
+    return Fit(value=medium_name(list(media).index(value)), medium=value)
+
+
+def medium_name(place: int) -> str:
+    """The neutral name of a medium: its place among those of the request, from 0."""
+    return f"medium-{place + 1}"
 
 
 def _is_listed(value: Json, place: Field) -> bool:

@@ -65,7 +65,7 @@ class FalRun:
 
 
 async def unserved_host(request: WireRequest) -> Response:
-    """rest, cdn and api: uploads, tokens, webhook keys and the platform API are not made yet."""
+    """Tokens, webhook keys and the platform API are not made yet."""
     return not_offered(f"{request.role} {request.path}")
 
 

@@ -7,11 +7,13 @@ from consent_proxy.sandbox.behaviours import Behaviours
 from consent_proxy.sandbox.control import Control
 from consent_proxy.sandbox.fal import FalDoor, FalRun, fal_conduct, unserved_host
 from consent_proxy.sandbox.fal_queue import FalQueue
+from consent_proxy.sandbox.fal_storage import FalStorage
 from consent_proxy.sandbox.jobs import Pace
 from consent_proxy.sandbox.listening import LOOPBACK, AnswerFunction
 from consent_proxy.sandbox.outputs import Outputs
 from consent_proxy.sandbox.replicate import ReplicateApi, stream
 from consent_proxy.sandbox.replicate_errors import replicate_conduct
+from consent_proxy.sandbox.replicate_files import ReplicateFiles
 from consent_proxy.sandbox.replicate_models import Catalogue
 from consent_proxy.sandbox.replicate_predictions import Hosts
 from consent_proxy.sandbox.wire import Role, Wire
@@ -48,12 +50,13 @@ def fal_answers(parts: Parts, *, key: str) -> dict[Role, AnswerFunction]:
     conduct = fal_conduct(parts.behaviours, elsewhere_url=url(Role.ELSEWHERE))
     outputs = Outputs(url=url(Role.FAL_OUTPUT), folder="files/b", conduct=conduct)
     door = FalDoor(key)
+    storage = FalStorage(url=url(Role.FAL_CDN), door=door, conduct=conduct)
     queue = FalQueue(url=url(Role.FAL_QUEUE), door=door, conduct=conduct, outputs=outputs, pace=parts.pace)
     return {
         Role.FAL_RUN: FalRun(door=door, conduct=conduct, outputs=outputs, pace=parts.pace).answer,
         Role.FAL_QUEUE: queue.answer,
-        Role.FAL_REST: unserved_host,
-        Role.FAL_CDN: unserved_host,
+        Role.FAL_REST: storage.initiate,
+        Role.FAL_CDN: storage.answer,
         Role.FAL_API: unserved_host,
         Role.FAL_OUTPUT: outputs.answer,
     }
@@ -69,7 +72,16 @@ def replicate_api(parts: Parts, *, token: str, catalogue: Catalogue) -> tuple[Re
         web_url=url(Role.REPLICATE_API),
         stream_url=url(Role.REPLICATE_STREAM),
     )
-    api = ReplicateApi(token=token, hosts=hosts, conduct=conduct, outputs=outputs, pace=parts.pace, catalogue=catalogue)
+    files = ReplicateFiles(api_url=hosts.api_url, conduct=conduct)
+    api = ReplicateApi(
+        token=token,
+        hosts=hosts,
+        conduct=conduct,
+        outputs=outputs,
+        files=files,
+        pace=parts.pace,
+        catalogue=catalogue,
+    )
     return api, outputs
 
 

@@ -19,6 +19,7 @@ from consent_proxy.sandbox.replicate_errors import (
     problem,
     refusal_of,
 )
+from consent_proxy.sandbox.replicate_files import ReplicateFiles
 from consent_proxy.sandbox.replicate_models import Catalogue, HostedModel, pictures_for
 from consent_proxy.sandbox.replicate_predictions import Hosts, Prediction, new_id
 from consent_proxy.sandbox.replies import json_reply
@@ -34,12 +35,21 @@ class ReplicateApi:
     """Replicate's API under `/v1`. The model runs at creation; the prediction only pretends to take its time."""
 
     def __init__(
-        self, *, token: str, hosts: Hosts, conduct: Conduct, outputs: Outputs, pace: Pace, catalogue: Catalogue
+        self,
+        *,
+        token: str,
+        hosts: Hosts,
+        conduct: Conduct,
+        outputs: Outputs,
+        files: ReplicateFiles,
+        pace: Pace,
+        catalogue: Catalogue,
     ) -> None:
         self._accepted = (f"Bearer {token}", f"Token {token}")
         self._hosts = hosts
         self._conduct = conduct
         self._outputs = outputs
+        self._files = files
         self._pace = pace
         self._catalogue = catalogue
         self._predictions: dict[str, Prediction] = {}
@@ -83,7 +93,9 @@ class ReplicateApi:
                 return await self._cancel(prediction_id)
             case "GET", ("models" | "deployments"), *_:
                 return self._read_catalogue(request.segments[1:])
-            case _, ("account" | "collections" | "files" | "hardware" | "search" | "trainings" | "webhooks"), *_:
+            case _, "files", *_:
+                return await self._files.answer(request)
+            case _, ("account" | "collections" | "hardware" | "search" | "trainings" | "webhooks"), *_:
                 return not_offered(request.path)
             case _, ("predictions" | "models" | "deployments"), *_:
                 return not_offered(f"{request.method} {request.path}")

@@ -21,6 +21,7 @@ PRIVACY_HEADERS = (  # what fal and Replicate let a caller ask for in a header
     "x-app-fal-disable-fallback",
     "x-fal-no-retry",
     "cancel-after",
+    "x-fal-object-lifecycle",
 )
 
 
@@ -202,6 +203,8 @@ class Wire:
 def _violations(request: WireRequest) -> Iterator[Violation]:
     if request.role in PUBLIC_ROLES and request.header("authorization") is not None:
         yield Violation(reason=f"a credential was sent to {request.role}", request=request)
+    if request.role is Role.FAL_CDN and (request.header("authorization") or "").startswith("Key "):
+        yield Violation(reason="the account's key was sent to the storage host", request=request)
     if request.header("cookie") is not None:
         yield Violation(reason=f"a cookie was sent to {request.role}", request=request)
     if request.role is Role.ELSEWHERE:

@@ -11,7 +11,7 @@ from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.refusals import Reason
 from consent_proxy.domain.transfers import Answer, Answered, ProviderCall
 from tests.builders import a_manifest
-from tests.provider_samples import KEY, Stub, a_fal, a_job, a_payload, send
+from tests.provider_samples import KEY, Stub, a_fal, a_job, a_payload, draft, send
 
 RUN = ProviderCall(operation="run")
 SUBMIT = ProviderCall(operation="submit")
@@ -52,7 +52,7 @@ async def test_its_headers_are_those_on_the_list() -> None:
 
 def test_the_privacy_switches_are_in_the_draft_before_anything_is_sent() -> None:
     stub = Stub(json_reply({}))
-    dispatch = a_fal(stub.outbound).draft(a_payload(), manifest=a_manifest(), call=RUN)
+    dispatch = draft(a_fal(stub.outbound), a_payload(), manifest=a_manifest(), call=RUN)
     assert dispatch.privacy_switches["x-fal-store-io"] == "0"
     assert (dispatch.host, dispatch.path) == ("gateway.test", "/run/fal-ai/flux/dev")
     assert stub.requests == []
@@ -170,8 +170,7 @@ async def test_without_a_key_it_is_not_configured() -> None:
 
 
 async def test_the_draft_is_compact_json() -> None:
-    dispatch = a_fal(Stub(json_reply({})).outbound).draft(
-        a_payload({"prompt": "a", "image_size": {"width": 1}}), manifest=a_manifest(), call=SUBMIT
-    )
+    fal = a_fal(Stub(json_reply({})).outbound)
+    dispatch = draft(fal, a_payload({"prompt": "a", "image_size": {"width": 1}}), manifest=a_manifest(), call=SUBMIT)
     assert dispatch.content == b'{"prompt":"a","image_size":{"width":1}}'
     assert json.loads(dispatch.content) == dispatch.payload.body

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent_proxy.adapters.http import UnsafeUrl, safe_url
-from consent_proxy.adapters.providers.outputs import OutputHosts
+from consent_proxy.adapters.listed_hosts import ListedHosts
 
-HOSTS = OutputHosts.of(["v3.fal.media", "*.fal.media", "127.0.0.1:8000"])
+HOSTS = ListedHosts.of(["v3.fal.media", "*.fal.media", "127.0.0.1:8000"])
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,22 @@ from uuid import uuid4
 import pytest
 
 from consent_proxy.application.ports.consent import RecordedEvent
+from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.application.record_decision import AnswerGiven, DecisionGiven, record_decision
 from consent_proxy.application.show_disclosure import show_disclosure
 from consent_proxy.application.withdraw import withdraw
 from consent_proxy.domain.categories import DataCategory, Purpose
 from consent_proxy.domain.consent import ConsentState
 from consent_proxy.domain.disclosures import disclosure_sha256
+from consent_proxy.domain.media import MediaOwner
 from consent_proxy.domain.refusals import Reason, Refusal
 from consent_proxy.domain.rules import Rules
-from consent_proxy.domain.subjects import SubjectKind
-from tests.builders import NOW, SUBJECT, a_credential, a_recipient
+from consent_proxy.domain.subjects import SubjectKind, SubjectRef
+from tests.builders import CALLER, NOW, SUBJECT, a_credential, a_medium, a_recipient
 from tests.conformance.samples import disclosure, withdrawal
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeConsentLedger
+from tests.fakes.media import FakeHeldMedia
 
 SHOWN = disclosure()
 RULES = Rules(edition=1, disclosures=(SHOWN,))
@@ -165,15 +168,40 @@ async def test_after_a_no_the_answer_waits_for_what_may_still_leave(ledger: Fake
 
 
 async def test_a_withdrawal_waits_for_everything_it_takes_back(ledger: FakeConsentLedger) -> None:
-    await withdraw(withdrawal(SUBJECT), ledger=ledger)
-    await withdraw(withdrawal(SUBJECT, purposes=frozenset({Purpose.TRAINING})), ledger=ledger)
+    await withdraw(withdrawal(SUBJECT), ledger=ledger, held=FakeHeldMedia(FakeClock(NOW)))
+    await withdraw(
+        withdrawal(SUBJECT, purposes=frozenset({Purpose.TRAINING})), ledger=ledger, held=FakeHeldMedia(FakeClock(NOW))
+    )
     assert ledger.waited == [(SUBJECT, frozenset(Purpose)), (SUBJECT, frozenset({Purpose.TRAINING}))]
 
 
 async def test_a_withdrawal_is_never_refused_for_what_was_decided_before(ledger: FakeConsentLedger) -> None:
     for _ in range(2):
-        recorded = await withdraw(withdrawal(SUBJECT), ledger=ledger)
+        recorded = await withdraw(withdrawal(SUBJECT), ledger=ledger, held=FakeHeldMedia(FakeClock(NOW)))
         assert set(states(recorded).values()) == {ConsentState.WITHDRAWN}
+
+
+async def held_after(ledger: FakeConsentLedger, purposes: frozenset[Purpose] | None) -> bool:
+    """Whether a photo that was held is still there after a withdrawal."""
+    held, owner = FakeHeldMedia(FakeClock(NOW)), MediaOwner(caller_id=CALLER, subject_ref=SUBJECT)
+    photo = await held.keep(a_medium(), owner=owner)
+    await withdraw(withdrawal(SUBJECT, purposes=purposes), ledger=ledger, held=held)
+    return await held.find(photo.id, owner=owner) is not None
+
+
+async def test_the_withdrawal_that_ends_the_last_consent_destroys_what_is_held(ledger: FakeConsentLedger) -> None:
+    await record(ledger)
+    assert await held_after(ledger, frozenset({Purpose.TRAINING}))
+    assert not await held_after(ledger, None)
+
+
+async def test_a_withdrawal_stands_where_nothing_can_be_destroyed_now(ledger: FakeConsentLedger) -> None:
+    class Away(FakeHeldMedia):
+        async def forget(self, subject_ref: SubjectRef) -> None:
+            raise LedgerUnavailable
+
+    recorded = await withdraw(withdrawal(SUBJECT), ledger=ledger, held=Away(FakeClock(NOW)))
+    assert set(states(recorded).values()) == {ConsentState.WITHDRAWN}
 
 
 @pytest.mark.parametrize(("wanted", "shown"), [("de-AT", "de"), ("fr", "en"), ("en-GB", "en"), ("DE", "de")])

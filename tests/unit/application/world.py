@@ -20,6 +20,7 @@ from tests.fakes.digests import FakeDigests
 from tests.fakes.facts import FakeFactsSource
 from tests.fakes.identifiers import FakeIdentifiers
 from tests.fakes.jobs import FakeJobs
+from tests.fakes.media import a_media_room
 from tests.fakes.provider import FakeProvider
 from tests.fakes.transfer_log import FakeTransferLog
 
@@ -38,6 +39,7 @@ class World:
         self.facts = FakeFactsSource(rules=lambda: self.rules, standings=self._standings)
         self.log = FakeTransferLog(facts=self.facts, clock=self.clock, jobs=self.jobs)
         self.provider = FakeProvider()
+        self.media = a_media_room(clock=self.clock, jobs=self.jobs)
         self.meter = PrometheusMeter(providers=["fal"], load=lambda: Load(waiting=0, open=0, kept=0, settled=0))
         self.walk = Walk(
             facts=self.facts,
@@ -45,6 +47,7 @@ class World:
             digests=self.digests,
             clock=self.clock,
             ids=FakeIdentifiers(),
+            media=self.media,
             meter=self.meter,
             tracer=NoTracer(),
             environment="test",

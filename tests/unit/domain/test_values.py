@@ -37,7 +37,7 @@ CHOICE = Field(path="c", category=DataCategory.SETTING, kind=FieldKind.CHOICE, c
     ],
 )
 def test_a_fitting_value_leaves_as_it_is(place: Field, value: Json) -> None:
-    fitted = fit(value, place=place)
+    fitted = fit(value, place=place, media={})
 
     assert isinstance(fitted, Fit)
     assert (type(fitted.value), fitted.value) == (type(value), value)
@@ -80,7 +80,7 @@ def test_a_fitting_value_leaves_as_it_is(place: Field, value: Json) -> None:
     ],
 )
 def test_any_other_value_does_not(place: Field, value: Json) -> None:
-    fitted = fit(value, place=place)
+    fitted = fit(value, place=place, media={})
 
     assert isinstance(fitted, Unfit)
     assert fitted.reason is Reason.VALUE_NOT_ALLOWED
@@ -89,7 +89,7 @@ def test_any_other_value_does_not(place: Field, value: Json) -> None:
 
 def test_a_fault_tells_a_developer_what_would_do() -> None:
     def fault(place: Field) -> str:
-        fitted = fit(None, place=place)
+        fitted = fit(None, place=place, media={})
         assert isinstance(fitted, Unfit)
         return fitted.fault
 
@@ -101,14 +101,14 @@ def test_a_fault_tells_a_developer_what_would_do() -> None:
 
 
 def test_a_card_number_does_not_fit_into_a_fraction() -> None:
-    fitted = fit(4.111111111111111, place=NUMBER)
+    fitted = fit(4.111111111111111, place=NUMBER, media={})
 
     assert isinstance(fitted, Fit)
     assert fitted.value == 4.11111
 
 
 def test_the_noise_of_binary_fractions_is_rounded_off_and_not_refused() -> None:
-    fitted = fit(0.1 + 0.7, place=NUMBER)
+    fitted = fit(0.1 + 0.7, place=NUMBER, media={})
 
     assert isinstance(fitted, Fit)
     assert fitted.value == 0.8
@@ -122,4 +122,4 @@ def test_a_number_without_a_range_is_never_passed(kind: FieldKind, value: float)
         Field(path="n", kind=kind, minimum=0),
         Field(path="n", kind=kind, maximum=9),
     ):
-        assert isinstance(fit(value, place=place), Unfit)
+        assert isinstance(fit(value, place=place, media={}), Unfit)

@@ -95,6 +95,7 @@ def _outcome(row: Row) -> Outcome:
         bytes_received=detail.get("bytes_received"),
         cancel=_cancel(cancel["requested_at"], cancel["result"]) if cancel is not None else None,
         result=ResultState(result) if result is not None else None,
+        stopped_after=detail.get("stopped_after"),
     )
 
 

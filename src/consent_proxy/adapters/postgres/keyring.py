@@ -78,6 +78,14 @@ class PostgresKeyring:
         """See ``Digests``."""
         return self._in_use().keyring.capability(job_id=job_id, url=url)
 
+    def wrap_media_key(self, key: bytes, *, key_id: UUID) -> bytes:
+        """See ``MediaKeys``."""
+        return self._in_use().keyring.wrap_media_key(key, key_id=key_id)
+
+    def unwrap_media_key(self, wrapped: bytes, *, key_id: UUID) -> bytes | None:
+        """See ``MediaKeys``."""
+        return self._in_use().keyring.unwrap_media_key(wrapped, key_id=key_id)
+
     def mint(self, credential: Credential) -> str:
         """See ``TokenSigner``."""
         return self._in_use().tokens.mint(credential)

@@ -39,6 +39,8 @@ _WRITES = {
     "token_revocations": "insert, update, delete",
     "token_cutoffs": "insert, update",
     "workers": "insert, update",
+    "media_keys": "insert, update, delete",
+    "held_media": "insert, update, delete",
 }
 _FUNCTIONS = (
     "commit_intents",

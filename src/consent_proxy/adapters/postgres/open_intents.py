@@ -16,18 +16,22 @@ _RECHECK_SECONDS = 0.02
 #: database looks into one or two partitions and at one day of the subject's transfers.
 _LOOK_BACK = timedelta(days=1)
 
-_OF_A_SUBJECT = """
+#: A transfer of several requests has its intent affirmed before each: the next may begin a send window after that, and
+#: the intent itself is older. Whoever affirmed before the change begins within a window of it all the same.
+_MAY_BEGIN = """(t.intent_at > clock_timestamp() - $1::interval
+  or t.details @? '$.media[*] ? (@.placed == "upload")')"""
+_OF_A_SUBJECT = f"""
 select t.id from transfers t
-where t.subject_ref = any($2) and t.purpose = any($3) and t.id >= $4 and t.intent_at > clock_timestamp() - $1::interval
+where t.subject_ref = any($2) and t.purpose = any($3) and t.id >= $4 and {_MAY_BEGIN}
   and not exists (select from outcomes o where o.transfer_id = t.id)
-"""
+"""  # noqa: S608 - put together from the constant above
 #: By worker, since only there is a mark (``open_from``) before which nothing is open.
-_OF_AN_EDITION = """
+_OF_AN_EDITION = f"""
 select t.id from workers w
 join transfers t on t.worker = w.id and t.id >= coalesce(w.open_from, '00000000-0000-0000-0000-000000000000')
-where w.settled_at is null and t.edition < $2 and t.intent_at > clock_timestamp() - $1::interval
+where w.settled_at is null and t.edition < $2 and {_MAY_BEGIN}
   and not exists (select from outcomes o where o.transfer_id = t.id)
-"""
+"""  # noqa: S608 - put together from the constant above
 _STILL_OPEN = """
 select id from unnest($1::uuid[]) id where not exists (select from outcomes o where o.transfer_id = id)
 """

@@ -325,6 +325,35 @@ outputs = Table(
     Column("expires_at", _MOMENT, nullable=False, index=True),
 )
 
+#: A subject's keys for what is held of them, wrapped; without its row nothing sealed under a key is ever read again.
+media_keys = Table(
+    "media_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("subject_ref", Uuid, nullable=False, index=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+)
+
+held_media = Table(
+    "held_media",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("caller_id", Uuid, nullable=False),
+    Column("subject_ref", Uuid, nullable=False, index=True),
+    Column("key_id", Uuid, ForeignKey("media_keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("store_name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("extension", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("digest_before", Text, nullable=False),
+    Column("removed", ARRAY(Text), nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT, nullable=False, index=True),
+)
+
 #: `open_from`: every transfer of the worker with a lesser id has an outcome. `lost_at`: when its lock was first found
 #: free. `settled_at`: since when nothing of it can be open any more.
 workers = Table(

@@ -12,9 +12,12 @@ from consent_proxy.domain.contracts import Contract
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MAX_DROPPED, DropReason, MinimisedPayload
 from consent_proxy.domain.payloads import Json
-from consent_proxy.domain.transfers import Intent, Outcome, OutcomeState
+from consent_proxy.domain.transfers import Dispatch, Intent, Outcome, OutcomeState
 
 SCHEMA = 1
+#: How a medium is placed that goes to the provider in requests of its own; `open_intents` and `settle_intents` look
+#: for this word.
+UPLOADED = "upload"
 
 #: The keys of a record, in the contract's order, with what stands where there is nothing to say.
 _EMPTY: Mapping[str, Json] = {
@@ -61,6 +64,7 @@ _OUTCOME_KEYS = (
     "bytes_received",
     "cancel",
     "result",
+    "stopped_after",
 )
 
 
@@ -89,9 +93,9 @@ def intent_details(intent: Intent, *, worker: int) -> dict[str, Json]:
         "consent": _consent(permit.consent, version=permit.standing_version),
         "contract": _contract(permit.contract),
         "endpoint": {"host": dispatch.host, "path": dispatch.path},
-        "bytes_sent": len(dispatch.content),
+        "bytes_sent": dispatch.bytes_sent,
         "payload_digest": intent.payload_digest,
-        "media": [],
+        "media": _media(dispatch),
         "privacy_switches": dict(dispatch.privacy_switches),
         "first_transfer_id": str(intent.first_transfer_id) if intent.first_transfer_id is not None else None,
         "trace_id": request.trace_id,
@@ -137,6 +141,7 @@ def outcome_detail(outcome: Outcome) -> dict[str, Json]:
         if cancel is not None
         else None,
         "result": outcome.result.value if outcome.result is not None else None,
+        "stopped_after": outcome.stopped_after,
     }
 
 
@@ -170,6 +175,23 @@ def _credential(credential: Credential) -> Json:
 
 def _manifest(manifest: Manifest) -> Json:
     return {"id": manifest.id, "sha256": manifest.sha256}
+
+
+def _media(dispatch: Dispatch) -> Json:
+    """What the record says of each medium: never a name or an address, and of what was removed never a value."""
+    uploads = {upload.name for upload in dispatch.waiting}
+    return [
+        {
+            "path": carried.path,
+            "media_type": carried.medium.media_type,
+            "bytes": carried.medium.bytes,
+            "digest": carried.medium.digest,
+            "digest_before": carried.medium.digest_before,
+            "removed": list(carried.medium.removed),
+            "placed": UPLOADED if carried.name in uploads else "inline",
+        }
+        for carried in dispatch.payload.media
+    ]
 
 
 def _dropped(payload: MinimisedPayload, *, left_out: Sequence[str]) -> Json:

@@ -1,4 +1,4 @@
-"""How fal is spoken to: run, and the queue's submit, status, result and cancel."""
+"""How fal is spoken to: run, the queue's submit, status, result and cancel, and uploads before them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,16 @@ from types import MappingProxyType
 import httpx
 
 from consent_proxy.adapters.http import Outbound, Timeouts
-from consent_proxy.adapters.providers.outputs import OutputHosts, open_stream
-from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, endpoint, provider_id
+from consent_proxy.adapters.listed_hosts import ListedHosts
+from consent_proxy.adapters.providers.fal_uploads import FalUploads
+from consent_proxy.adapters.providers.outputs import open_stream, outputs_in
+from consent_proxy.adapters.providers.placing import Room, place, write_body
+from consent_proxy.adapters.providers.replies import Reply, ask, endpoint, provider_id
 from consent_proxy.application.ports.providers import OutputStream
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MinimisedPayload
+from consent_proxy.domain.refusals import Refusal
 from consent_proxy.domain.transfers import (
     Answer,
     Answered,
@@ -31,6 +35,9 @@ RESULT_KEPT = timedelta(hours=1)
 #: Everything but a run is a word with the queue.
 QUEUE_TIMEOUT = timedelta(seconds=60)
 CONNECT_SECONDS = 10.0
+#: fal's models take data URIs of up to 10 MB, which is three quarters of that in bytes. They stay in the request, of
+#: which fal keeps nothing (`X-Fal-Store-IO: 0`); an upload is a public file for as long as it lives.
+ROOM = Room(inline=7_000_000, upload=1_000_000_000)
 
 #: The names that stand before owner and app in some ids.
 _NAMESPACES = frozenset({"workflows", "comfy"})
@@ -66,6 +73,8 @@ class FalProvider:
         key: str | None,
         run_url: str,
         queue_url: str,
+        rest_url: str,
+        cdn_url: str,
         output_hosts: Iterable[str],
         output_ttl: timedelta,
         timeout: timedelta,
@@ -74,30 +83,40 @@ class FalProvider:
         self._key = key
         self._origins = {"run": _Origin.of(run_url), "submit": _Origin.of(queue_url)}
         self._queue_url = queue_url.rstrip("/")
-        self._hosts = OutputHosts.of(output_hosts)
+        self._hosts = ListedHosts.of(output_hosts)
         self._headers = {"authorization": f"Key {key}", "accept": "application/json"}
         self._timeouts = {"run": _timeouts(timeout), "submit": _timeouts(min(timeout, QUEUE_TIMEOUT))}
         self._switches = _switches(expires_after=output_ttl + RESULT_KEPT)
+        self._uploads = FalUploads(
+            outbound, key=key, rest_url=rest_url, hosts=[*output_hosts, _Origin.of(cdn_url).host]
+        )
 
     @property
     def configured(self) -> bool:
         """Whether there is a key."""
         return self._key is not None
 
-    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch:
+    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch | Refusal:
         """``run`` asks fal.run, ``submit`` the queue. Raises ``KeyError`` for any other operation."""
         origin = self._origins[call.operation]
+        uploads = place(payload, room=ROOM)
+        if isinstance(uploads, Refusal):
+            return uploads
+        switches = self._switches[manifest.purpose]
         return Dispatch(
             host=origin.host,
             path=f"{origin.prefix}/{manifest.id}",
-            content=compact_json(payload.body),
+            content=write_body(payload.body, payload.media, waiting=uploads),
             payload=payload,
             call=call,
-            privacy_switches=self._switches[manifest.purpose],
+            privacy_switches=switches if not uploads else {**switches, **self._uploads.switches(manifest.purpose)},
+            waiting=uploads,
         )
 
-    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer:
-        """Run a model, or put the request into its queue."""
+    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer | Dispatch:
+        """Upload what waits; then run a model, or put the request into its queue."""
+        if dispatch.waiting:
+            return await self._uploads.send(recorded, dispatch)
         call = dispatch.call
         reply = await ask(
             self._outbound,
@@ -106,10 +125,10 @@ class FalProvider:
             headers=[
                 *self._headers.items(),
                 ("content-type", "application/json"),
-                *dispatch.privacy_switches.items(),
+                *self._switches[recorded.intent.permit.manifest.purpose].items(),
                 *_wishes(call),
             ],
-            content=dispatch.content,
+            content=_content(dispatch),
             timeout=self._timeouts[call.operation],
             begin_by=recorded.begin_by,
         )
@@ -151,10 +170,17 @@ class FalProvider:
             body=reply.body,
             bytes_received=reply.size,
             provider_request_id=_request_id(reply),
-            outputs=self._hosts.find(reply.body) if reply.succeeded else (),
+            outputs=outputs_in(reply.body, hosts=self._hosts) if reply.succeeded else (),
             problem=reply.problem,
             finished=reply.succeeded and reply.status == _OK,
         )
+
+
+def _content(dispatch: Dispatch) -> bytes:
+    """The body, in which uploaded media stand by their addresses."""
+    if not dispatch.uploaded:
+        return dispatch.content
+    return write_body(dispatch.payload.body, dispatch.payload.media, uploaded=dispatch.uploaded)
 
 
 def queue_address(app: str) -> str:

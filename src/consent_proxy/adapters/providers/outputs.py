@@ -1,12 +1,12 @@
-"""The results a provider hands out: which hosts they may come from, and their bytes, read without our key."""
+"""The results a provider hands out: which a reply names, and their bytes, read without our key."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
-from consent_proxy.adapters.http import Outbound, Timeouts, UnsafeUrl, safe_url
+from consent_proxy.adapters.http import Outbound, Timeouts
+from consent_proxy.adapters.listed_hosts import ListedHosts
 from consent_proxy.adapters.providers.replies import strings
 from consent_proxy.application.ports.providers import OutputStream, OutputUnavailable
 from consent_proxy.domain.payloads import Json
@@ -15,10 +15,6 @@ from consent_proxy.domain.payloads import Json
 MAX_OUTPUTS = 256
 CHUNK_BYTES = 65_536
 
-# What may stand in a URL that is kept in a table and sent again: printable ASCII.
-_URL = re.compile(r"https?://[!-~]{1,2040}", re.IGNORECASE)
-# What most results look like, so that reading thousands of replies does not parse each address in full.
-_PLAIN_URL = re.compile(r"https://([a-z0-9.-]{1,253})/[A-Za-z0-9._~/-]{0,1700}")
 _TIMEOUTS = Timeouts(connect=10, read=60, total=None)
 _PASSED_BACK = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
 # What a browser would run is not passed on under its own name.
@@ -31,47 +27,18 @@ _UNKNOWN_TYPE = "application/octet-stream"
 _RANGE_NOT_SATISFIABLE = 416
 
 
-@dataclass(frozen=True, slots=True)
-class OutputHosts:
-    """Where results may be read from: ``host``, ``host:port`` or ``*.suffix``; https, and http on loopback only."""
-
-    exact: frozenset[str]
-    suffixes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, patterns: Iterable[str]) -> "OutputHosts":
-        """Read the setting."""
-        lowered = [pattern.lower() for pattern in patterns]
-        return cls(
-            exact=frozenset(pattern for pattern in lowered if not pattern.startswith("*.")),
-            suffixes=tuple(pattern[1:] for pattern in lowered if pattern.startswith("*.")),
-        )
-
-    def allows(self, url: str) -> bool:
-        """Whether a result may be read from this URL."""
-        if (plain := _PLAIN_URL.fullmatch(url)) is not None:
-            return plain[1] in self.exact or plain[1].endswith(self.suffixes)
-        if _URL.fullmatch(url) is None:
-            return False
-        try:
-            parsed = safe_url(url)
-        except UnsafeUrl:
-            return False
-        place = parsed.netloc.decode("ascii")
-        return place in self.exact or place.endswith(self.suffixes)
-
-    def find(self, body: Json) -> tuple[str, ...]:
-        """The results a reply names: every string in it that is as a whole a URL on these hosts, once each."""
-        found: dict[str, None] = {}
-        for text in strings(body):
-            if text[:4].lower() == "http" and text not in found and self.allows(text):
-                found[text] = None
-                if len(found) == MAX_OUTPUTS:
-                    break
-        return tuple(found)
+def outputs_in(body: Json, *, hosts: ListedHosts) -> tuple[str, ...]:
+    """The results a reply names: every string in it that is as a whole a URL on these hosts, once each."""
+    found: dict[str, None] = {}
+    for text in strings(body):
+        if text[:4].lower() == "http" and text not in found and hosts.allows(text):
+            found[text] = None
+            if len(found) == MAX_OUTPUTS:
+                break
+    return tuple(found)
 
 
-async def open_stream(outbound: Outbound, url: str, *, hosts: OutputHosts, headers: Mapping[str, str]) -> OutputStream:
+async def open_stream(outbound: Outbound, url: str, *, hosts: ListedHosts, headers: Mapping[str, str]) -> OutputStream:
     """Open a result for relaying; only ``Range`` of the headers goes along, and no redirect is followed.
 
     Raises ``OutputUnavailable``.

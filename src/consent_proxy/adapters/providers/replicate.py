@@ -3,19 +3,23 @@
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 
 import httpx
 
 from consent_proxy.adapters.http import Outbound, Timeouts
-from consent_proxy.adapters.providers.outputs import OutputHosts, open_stream
-from consent_proxy.adapters.providers.replies import Reply, ask, compact_json, endpoint, provider_id
+from consent_proxy.adapters.listed_hosts import ListedHosts
+from consent_proxy.adapters.providers.outputs import open_stream, outputs_in
+from consent_proxy.adapters.providers.placing import Room, place, write_body
+from consent_proxy.adapters.providers.replicate_files import ReplicateFiles
+from consent_proxy.adapters.providers.replies import Reply, ask, endpoint, provider_id
 from consent_proxy.application.ports.providers import OutputStream
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MinimisedPayload
 from consent_proxy.domain.payloads import Json
+from consent_proxy.domain.refusals import Refusal
 from consent_proxy.domain.transfers import (
     Answer,
     Answered,
@@ -25,6 +29,7 @@ from consent_proxy.domain.transfers import (
     ProviderJob,
     RecordedIntent,
     Unanswered,
+    Upload,
 )
 
 #: The longest a create may be held. SDKs give up at 60 s, and some then send again.
@@ -33,6 +38,8 @@ LONGEST_WAIT = 50
 CANCEL_AFTER = "30m"
 REPLY_TIMEOUT = timedelta(seconds=60)
 CONNECT_SECONDS = 10.0
+#: Replicate wants what is larger than this uploaded, and stores nothing of a data URI. It takes no file of 100 MB.
+ROOM = Room(inline=256_000, upload=99_999_999)
 
 DEPLOYMENTS_REMEMBERED = 256
 DEPLOYMENT_REMEMBERED_SECONDS = 60.0
@@ -61,9 +68,10 @@ class ReplicateProvider:
         self._api_url = api_url.rstrip("/")
         self._scheme, self._host = parsed.scheme, parsed.netloc.decode("ascii")
         self._prefix = parsed.path.rstrip("/")
-        self._hosts = OutputHosts.of(delivery_hosts)
+        self._hosts = ListedHosts.of(delivery_hosts)
         self._headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         self._timeout = timeout
+        self._files = ReplicateFiles(outbound, token=token, api_url=self._api_url)
         self._switches = MappingProxyType({"cancel-after": CANCEL_AFTER})
 
     @property
@@ -71,27 +79,35 @@ class ReplicateProvider:
         """Whether there is a token."""
         return self._token is not None
 
-    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch:
+    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch | Refusal:
         """A prediction of the deployment or the version that ``call`` names, else of the model by its name."""
-        body: dict[str, Json] = {"input": payload.body}
+        uploads = place(payload, room=ROOM)
+        if isinstance(uploads, Refusal):
+            return uploads
         if call.deployment is not None:
             path = f"/deployments/{call.deployment}/predictions"
         elif call.version is not None:
             path = "/predictions"
-            body = {"version": f"{manifest.id}:{call.version}", "input": payload.body}
         else:
             path = f"/models/{manifest.id}/predictions"
         return Dispatch(
             host=self._host,
             path=self._prefix + path,
-            content=compact_json(body),
+            content=_content(payload, manifest, call, waiting=uploads),
             payload=payload,
             call=call,
             privacy_switches=self._switches,
+            waiting=uploads,
         )
 
-    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer:
-        """Create the prediction, and let Replicate hold the reply for as long as the call says."""
+    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer | Dispatch:
+        """Upload what waits; then create the prediction, its reply held for as long as the call says."""
+        if dispatch.waiting:
+            return await self._files.send(recorded, dispatch)
+        content = dispatch.content
+        if dispatch.uploaded:
+            manifest = recorded.intent.permit.manifest
+            content = _content(dispatch.payload, manifest, dispatch.call, uploaded=dispatch.uploaded)
         wait = min(dispatch.call.wait_seconds or 0, LONGEST_WAIT)
         reply = await ask(
             self._outbound,
@@ -103,7 +119,7 @@ class ReplicateProvider:
                 *dispatch.privacy_switches.items(),
                 *([("prefer", f"wait={wait}")] if wait else []),
             ],
-            content=dispatch.content,
+            content=content,
             timeout=_timeouts(min(self._timeout, REPLY_TIMEOUT) + timedelta(seconds=wait)),
             begin_by=recorded.begin_by,
         )
@@ -152,7 +168,7 @@ class ReplicateProvider:
             bytes_received=reply.size,
             provider_request_id=prediction_id,
             provider_job=ProviderJob(id=prediction_id),
-            outputs=self._hosts.find(body.get("output")),
+            outputs=outputs_in(body.get("output"), hosts=self._hosts),
             finished=body["status"] in _FINAL or all_there,
         )
 
@@ -193,6 +209,20 @@ class ReplicateDeployments:
         self._remembered.move_to_end(deployment)
         if len(self._remembered) > DEPLOYMENTS_REMEMBERED:
             self._remembered.popitem(last=False)
+
+
+def _content(
+    payload: MinimisedPayload,
+    manifest: Manifest,
+    call: ProviderCall,
+    *,
+    waiting: Sequence[Upload] = (),
+    uploaded: Sequence[Upload] = (),
+) -> bytes:
+    body: dict[str, Json] = {"input": payload.body}
+    if call.deployment is None and call.version is not None:
+        body = {"version": f"{manifest.id}:{call.version}", **body}
+    return write_body(body, payload.media, below=("input",), waiting=waiting, uploaded=uploaded)
 
 
 def _release(body: Json) -> tuple[str, str | None] | None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Never
@@ -66,17 +66,21 @@ async def ask(
     *,
     headers: Headers,
     timeout: Timeouts,
-    content: bytes | None = None,
+    content: bytes | AsyncIterable[bytes] | None = None,
     begin_by: float | None = None,
+    json_expected: bool = True,
 ) -> Reply | Unanswered:
-    """Send one request, once, and read the reply. Never raises for what a provider or the network does."""
+    """Send one request, once, and read the reply. Never raises for what a provider or the network does.
+
+    Without ``json_expected`` the reply's body is not looked at.
+    """
     try:
         response = await outbound.request(
             method, url, headers=headers, content=content, timeout=timeout, begin_by=begin_by
         )
     except httpx.TransportError as error:
         return unanswered(error)
-    reply = await _read(response)
+    reply = await _read(response, json_expected=json_expected)
     if isinstance(reply, Reply) and reply.problem is Reason.PROVIDER_REFUSED:
         logger.warning("%s refused a request with status %d", httpx.URL(url).host, reply.status)
     return reply
@@ -120,14 +124,14 @@ def strings(value: Json) -> Iterator[str]:
                 pass
 
 
-async def _read(response: httpx.Response) -> Reply | Unanswered:
+async def _read(response: httpx.Response, *, json_expected: bool) -> Reply | Unanswered:
     status, problem = response.status_code, _problem_of(response.status_code)
     body: Json = None
     size = 0
     try:
         content = await read_capped(response, REPLY_LIMIT)
         size = len(content)
-        if problem is None:
+        if problem is None and json_expected:
             body = _parse(content)
     except (ReplyTooLarge, ReplyEncoded, ValueError, RecursionError):
         problem = problem or Reason.PROVIDER_REPLY_UNUSABLE

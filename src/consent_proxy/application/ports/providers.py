@@ -7,6 +7,7 @@ from typing import Protocol
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.manifests import Manifest
 from consent_proxy.domain.minimise import MinimisedPayload
+from consent_proxy.domain.refusals import Refusal
 from consent_proxy.domain.transfers import Answer, Dispatch, Job, ProviderCall, RecordedIntent
 
 
@@ -41,13 +42,19 @@ class Provider(Protocol):
         """Whether there is a credential to call it with."""
         ...
 
-    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch:
-        """Lay out the request: host and path from the manifest's id, the bytes, the privacy switches. Sends nothing."""
+    def draft(self, payload: MinimisedPayload, *, manifest: Manifest, call: ProviderCall) -> Dispatch | Refusal:
+        """Lay out the request: host and path from the manifest's id, the bytes, the privacy switches. Sends nothing.
+
+        Media go in the way that keeps least behind: written into the request where they are small enough for that,
+        else uploaded under a neutral name, with an expiry. Refuses a medium that is too large for either.
+        """
         ...
 
-    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer:
-        """Send one request, once, its first byte before ``recorded.begin_by``. Never raises for what a provider does:
-        a transport error is an ``Unanswered`` and a useless reply an ``Answered`` with a problem.
+    async def send(self, recorded: RecordedIntent, dispatch: Dispatch) -> Answer | Dispatch:
+        """Send the next request of a dispatch, once, its first byte before ``recorded.begin_by``.
+
+        A dispatch comes back where more is left to send, and its intent has to be affirmed before. Never raises for
+        what a provider does: a transport error is an ``Unanswered`` and a useless reply an ``Answered`` with a problem.
         """
         ...
 

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from consent_proxy.adapters.postgres.embedded.cluster import Cluster
 from consent_proxy.api.app import create_app
 from consent_proxy.api.services import Services
-from consent_proxy.bootstrap import open_services, publish_shipped
+from consent_proxy.bootstrap.desk import publish_shipped
+from consent_proxy.bootstrap.service import open_services
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.settings import FalSettings, ReplicateSettings, Settings
 from tests.postgres import LedgerDatabase, clone

@@ -27,7 +27,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consent_proxy.adapters.postgres.connections import open_database
 from consent_proxy.adapters.postgres.embedded.cluster import Cluster
 from consent_proxy.api.services import Services
-from consent_proxy.bootstrap import create_service, publish_shipped
+from consent_proxy.bootstrap.desk import publish_shipped
+from consent_proxy.bootstrap.service import create_service
 from consent_proxy.sandbox.server import Sandbox
 from consent_proxy.sandbox.wire import Role as Host
 from consent_proxy.settings import FalSettings, ReplicateSettings, Settings

@@ -10,7 +10,7 @@ from consent_proxy.application.create_key import create_key
 from consent_proxy.application.ports.desk import ListedContract, ListedDisclosures, ListedKey
 from consent_proxy.application.ports.pages import PageOf
 from consent_proxy.application.ports.records import Access, TransferQuery
-from consent_proxy.bootstrap import Desk
+from consent_proxy.bootstrap.desk import Desk
 from consent_proxy.domain.callers import BOOTSTRAP_CALLER, Credential, CredentialKind, Role, ServiceKey
 from consent_proxy.domain.documents import contract_from_document, disclosure_from_document
 from consent_proxy.domain.payloads import Json

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from consent_proxy.bootstrap import StartError, data_dir
+from consent_proxy.bootstrap.store import StartError, data_dir
 from consent_proxy.cli.exits import Finding, Unavailable
 from consent_proxy.cli.output import print_rows
 from consent_proxy.cli.signals import ended_by_sigterm

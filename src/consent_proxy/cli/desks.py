@@ -11,7 +11,7 @@ import click
 from consent_proxy.adapters.control_api import UnusableAddress
 from consent_proxy.adapters.control_desk import HttpControlDesk, open_http_desk
 from consent_proxy.application.ports.desk import ControlDesk
-from consent_proxy.bootstrap import open_desk
+from consent_proxy.bootstrap.desk import open_desk
 from consent_proxy.cli.database_desk import DatabaseControlDesk
 from consent_proxy.cli.exits import Unavailable, run
 from consent_proxy.cli.progress import say

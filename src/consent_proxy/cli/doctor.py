@@ -6,7 +6,7 @@ import click
 
 from consent_proxy.application.ports.platform import Finding, Readiness
 from consent_proxy.application.readiness import readiness
-from consent_proxy.bootstrap import open_desk, open_manifests
+from consent_proxy.bootstrap.desk import open_desk, open_manifests
 from consent_proxy.cli.egress import egress_findings, other_hosts
 from consent_proxy.cli.exits import FINDING, run
 from consent_proxy.cli.output import print_json

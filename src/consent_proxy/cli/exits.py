@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 
 from consent_proxy.application.ports.desk import DeskAway, DeskRefused
 from consent_proxy.application.ports.transfers import LedgerUnavailable
-from consent_proxy.bootstrap import StartError
+from consent_proxy.bootstrap.store import StartError
 
 DONE, FINDING, UNAVAILABLE = 0, 1, 2
 

@@ -8,7 +8,7 @@ import click
 
 from consent_proxy.adapters.verifier.files import Unreadable, check, tell
 from consent_proxy.adapters.verifier.single_file import single_file
-from consent_proxy.bootstrap import open_desk
+from consent_proxy.bootstrap.desk import open_desk
 from consent_proxy.cli.database_desk import DatabaseControlDesk
 from consent_proxy.cli.exits import FINDING, Unavailable, run
 from consent_proxy.cli.files import opened, output_option

@@ -2,7 +2,7 @@
 
 import click
 
-from consent_proxy.bootstrap import StartError, migrate_store
+from consent_proxy.bootstrap.store import StartError, migrate_store
 from consent_proxy.cli.exits import Unavailable
 from consent_proxy.settings import Settings
 

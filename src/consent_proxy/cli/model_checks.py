@@ -8,7 +8,7 @@ import click
 
 from consent_proxy.adapters.schema_alternatives import SchemaUnreadable
 from consent_proxy.application.check_models import ModelFinding, check_coverage, check_drafts, check_schema
-from consent_proxy.bootstrap import open_desk, open_manifests
+from consent_proxy.bootstrap.desk import open_desk, open_manifests
 from consent_proxy.cli.arguments import MODEL
 from consent_proxy.cli.exits import FINDING, Unavailable, run
 from consent_proxy.cli.files import ReadSchema, read_schema

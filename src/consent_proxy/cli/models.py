@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from consent_proxy.api.models import manifest_document
-from consent_proxy.bootstrap import open_manifests
+from consent_proxy.bootstrap.desk import open_manifests
 from consent_proxy.cli.arguments import LABEL, NAME
 from consent_proxy.cli.desks import Remote, at_desk, open_remote_desk
 from consent_proxy.cli.exits import Finding, run

@@ -11,15 +11,8 @@ import click
 import uvicorn
 
 from consent_proxy.adapters.metrics import numbers_shared_by
-from consent_proxy.bootstrap import (
-    StartError,
-    Store,
-    check_start,
-    data_dir,
-    open_manifests,
-    open_store,
-    publish_shipped,
-)
+from consent_proxy.bootstrap.desk import check_start, open_manifests, publish_shipped
+from consent_proxy.bootstrap.store import StartError, Store, data_dir, open_store
 from consent_proxy.cli.exits import DONE, Unavailable
 from consent_proxy.cli.log_lines import log_config
 from consent_proxy.cli.signals import ended_by_sigterm

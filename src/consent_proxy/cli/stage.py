@@ -15,7 +15,9 @@ from typing import Any
 
 import uvicorn
 
-from consent_proxy.bootstrap import create_service, open_store, publish_shipped
+from consent_proxy.bootstrap.desk import publish_shipped
+from consent_proxy.bootstrap.service import create_service
+from consent_proxy.bootstrap.store import open_store
 from consent_proxy.cli.serve import served_settings, stand_in_environment
 from consent_proxy.cli.signals import stopping
 from consent_proxy.sandbox.server import Sandbox

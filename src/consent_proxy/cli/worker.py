@@ -12,7 +12,7 @@ from types import FrameType
 from fastapi import FastAPI
 
 from consent_proxy.api.app import Application
-from consent_proxy.bootstrap import create_service
+from consent_proxy.bootstrap.service import create_service
 from consent_proxy.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -148,7 +148,7 @@ class Absent:
         if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-import consent_proxy.bootstrap
+import consent_proxy.bootstrap.service
 from consent_proxy.adapters.tracing import open_tracer
 print(type(open_tracer(environment="test")).__name__, "opentelemetry.sdk" in sys.modules)
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from consent_proxy.sandbox.pictures import Picture
 from tests.live import KEY, Live
 
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Z_]+)=\$\((?P<command>curl .*?)(?: \| jq -r '?(?P<path>\.[\w.\[\]]*)'?)?\)")
@@ -44,6 +45,9 @@ class Shell:
                     headers.append((name.strip(), value.strip()))
                 case "-d":
                     method, data = "POST", next(words)
+                case "--data-binary":
+                    assert next(words) == "@photo.png"
+                    method, data = "POST", Picture(prompt="a lighthouse", width=64, height=64).png()
                 case _:
                     assert not word.startswith("-"), f"an option that this test does not know: {word}"
                     url = word

@@ -32,7 +32,9 @@ class Shell:
         return answer
 
     def _curl(self, command: str) -> httpx.Response:
-        method, url, headers, data = "GET", "", [], None
+        method, url = "GET", ""
+        headers: list[tuple[str, str]] = []
+        data: str | bytes | None = None
         words = iter(shlex.split(_VARIABLE.sub(self._variable, command))[1:])
         for word in words:
             match word:

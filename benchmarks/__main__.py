@@ -15,8 +15,9 @@ import click
 import httpx
 
 from benchmarks.load import MODEL, Measured, body, run_wrk, subjects, write_script
+from benchmarks.photos import measure_beside
 from benchmarks.processes import BenchmarkFailed, free_port, plain_environment, running
-from benchmarks.rounds import CONNECTIONS, PASS_THROUGH, SERVICE, STUB, TARGETS, compare, measure, rows
+from benchmarks.rounds import CONNECTIONS, ONE, PASS_THROUGH, SERVICE, STUB, TARGETS, compare, measure, rows
 from benchmarks.service import ADMIN_KEY, grant, read_record, service
 from benchmarks.stub import ANSWER_BYTES
 from benchmarks.table import Report, as_document, as_text
@@ -97,6 +98,7 @@ def run(*, rounds: int, seconds: int, folder: Path) -> Report:
             return run_wrk(started.run_urls[target], script=script, connections=connections, seconds=seconds)
 
         runs = measure(load, rounds=rounds, seconds=seconds, warm_up=WARM_UP, say=_say)
+        beside = measure_beside(lambda: load(SERVICE, ONE, seconds), url=started.service_url, rounds=rounds, say=_say)
         _say("reading the record back …")
         record = read_record(started.service_url)
         received = started.received()
@@ -108,6 +110,7 @@ def run(*, rounds: int, seconds: int, folder: Path) -> Report:
         answer_bytes=ANSWER_BYTES,
         rows=rows(runs),
         comparison=compare(runs),
+        beside=beside,
         received=received,
         record=record,
     )
@@ -123,6 +126,7 @@ def bench(*, rounds: int, seconds: int, as_json: bool) -> None:
         raise click.ClickException("wrk is needed: apt install wrk, or brew install wrk")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     length = rounds * len(TARGETS) * len(CONNECTIONS) * (seconds + _PAUSE) + len(TARGETS) * (WARM_UP + 1 + 2 * _PAUSE)
+    length += rounds * 2 * (seconds + _PAUSE)
     _say(f"this takes about {length + 15:.0f} seconds")
     try:
         with tempfile.TemporaryDirectory(prefix="consent-proxy-bench-", dir=_disk()) as folder:

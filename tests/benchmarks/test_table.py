@@ -3,11 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.load import Measured
-from benchmarks.rounds import MANY, ONE, PASS_THROUGH, SERVICE, STUB, Runs, compare, measure, order, rows
+from benchmarks.photos import PHOTO_BYTES, Beside, photo
+from benchmarks.rounds import MANY, ONE, PASS_THROUGH, SERVICE, STUB, Runs, Spread, compare, measure, order, rows
 from benchmarks.service import Record, count_transfers
 from benchmarks.table import Report, as_document, as_text
+from consent_proxy.adapters.media.stripping import TagGroup, strip_file
 
 PER_SECOND = {STUB: 40_000, PASS_THROUGH: 400, SERVICE: 1_600}
 
@@ -27,7 +30,24 @@ def three_rounds(*, failed: int = 0) -> Runs:
     return runs
 
 
-def report(runs: Runs, *, received: int = 7_000, states: Sequence[tuple[str, int]] = (("delivered", 7_000),)) -> Report:
+def beside_photos(*, rises: Sequence[float] = (0.1, 0.2, 0.3), failed: int = 0) -> Beside:
+    medians = [3 * (1 + rise) for rise in rises]
+    return Beside(
+        alone_ms=Spread.of([3.0, 3.0, 3.0]),
+        beside_ms=Spread.of(medians),
+        rise=Spread.of(list(rises)),
+        photos=150,
+        failed=failed,
+    )
+
+
+def report(
+    runs: Runs,
+    *,
+    beside: Beside | None = None,
+    received: int = 7_000,
+    states: Sequence[tuple[str, int]] = (("delivered", 7_000),),
+) -> Report:
     record = Record(outcomes=Counter(dict(states)), narrowed=sum(count for _, count in states))
     return Report(
         rounds=3,
@@ -36,6 +56,7 @@ def report(runs: Runs, *, received: int = 7_000, states: Sequence[tuple[str, int
         answer_bytes=186,
         rows=rows(runs),
         comparison=compare(runs),
+        beside=beside or beside_photos(),
         received=received,
         record=record,
     )
@@ -63,6 +84,28 @@ def test_the_table_says_whether_each_aim_is_met() -> None:
     slower[SERVICE, ONE] = [measured(100, p50_ms=9) for _ in range(3)]
     assert "at least 3: not met" in as_text(report(slower))
     assert "below 4: not met" in as_text(report(slower))
+
+
+def test_the_table_says_what_photos_cost_the_small_requests_beside_them() -> None:
+    text = as_text(report(three_rounds()))
+    assert "beside 150 photos" in text
+    assert "20 (10-30)  below 50%: met" in text
+    slower = report(three_rounds(), beside=beside_photos(rises=(0.4, 0.6, 0.8)))
+    assert "below 50%: not met" in as_text(slower)
+    assert json.loads(json.dumps(as_document(slower)))["beside_photos"]["photos"] == 150
+
+
+def test_photos_that_were_not_taken_spoil_the_numbers() -> None:
+    assert report(three_rounds(), beside=beside_photos(failed=2)).flaws == [
+        "2 photos, or small requests beside them, were not taken"
+    ]
+
+
+def test_a_photo_of_the_benchmark_is_taken_and_loses_what_names_its_camera(tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(photo(seed=1))
+    stripped = strip_file(tmp_path / "photo", tmp_path / "clean")
+    assert stripped.removed == (TagGroup.CAMERA,)
+    assert stripped.bytes_after > PHOTO_BYTES
 
 
 def test_a_transfer_that_is_missing_or_not_delivered_spoils_the_numbers() -> None:

@@ -23,7 +23,7 @@ APPEND_ONLY = ("transfers", "outcomes", "refusals", "accesses", "consent_events"
 NEVER_DELETED = ("contracts",)
 
 # In the bodies below, 471100001 is the lock of the rules: shared by every commit of intents, exclusive for every change
-# of the rules. 471100003 is the lock of whoever makes partitions. tables.py has both by name.
+# of the rules. 471100003 is the lock of whoever makes partitions. advisory_locks.py has both by name.
 
 
 def upgrade() -> None:
@@ -225,7 +225,7 @@ begin
     returning o.transfer_id, o.seq;
 end""",
     )
-    # 4711 is the class of the workers' locks (WORKER_LOCKS in tables.py): who holds a worker's lock is that worker, or
+    # 4711 is the class of the workers' locks (WORKER_LOCKS in advisory_locks.py): who holds a worker's lock is that worker, or
     # settles for it. What has any outcome is left alone, and so is what is younger than a send window: a worker that
     # lost its lock may be about to send it, and a withdrawal has to see it as open for as long as that may be.
     create_function(

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from consent_proxy.adapters.postgres import sequencer as sequencing
+from consent_proxy.adapters.postgres.advisory_locks import LOG_LOCK
 from consent_proxy.adapters.postgres.embedded.cluster import Cluster
 from consent_proxy.adapters.postgres.embedded.passwords import SERVICE
 from consent_proxy.adapters.postgres.keyring import PostgresKeyring
 from consent_proxy.adapters.postgres.migrate import migrate, migrations_folder
 from consent_proxy.adapters.postgres.sequencer import Sequencer
-from consent_proxy.adapters.postgres.tables import LOG_LOCK
 from consent_proxy.adapters.postgres.upkeep import keep_up
 from consent_proxy.adapters.verifier.proofs import Checkpoint
 from consent_proxy.application.ports.transfers import LedgerUnavailable

@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 
 from consent_proxy.adapters.postgres import workers
+from consent_proxy.adapters.postgres.advisory_locks import WORKER_LOCKS
 from consent_proxy.adapters.postgres.connections import RawConnection, open_database
 from consent_proxy.adapters.postgres.intents import PostgresTransferLog, open_transfer_log
-from consent_proxy.adapters.postgres.tables import WORKER_LOCKS
 from consent_proxy.adapters.system import SystemClock
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain.subjects import SubjectRef

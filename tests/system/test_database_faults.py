@@ -21,9 +21,9 @@ import asyncpg
 import httpx
 import pytest
 
+from consent_proxy.adapters.postgres.advisory_locks import RULES_LOCK
 from consent_proxy.adapters.postgres.embedded.cluster import Cluster
 from consent_proxy.adapters.postgres.embedded.postmaster import find_postmaster
-from consent_proxy.adapters.postgres.tables import RULES_LOCK
 from consent_proxy.sandbox.server import Sandbox
 from tests.integration.cut_wires import Cut, wire_to
 from tests.postgres import LedgerDatabase, bundled_binaries, clone, serving_migrated

@@ -4,9 +4,9 @@ import base64
 import binascii
 import struct
 
+from consent_proxy.adapters.postgres.advisory_locks import EVENT_LOCKS
 from consent_proxy.adapters.postgres.connections import Database
 from consent_proxy.adapters.postgres.rows import event_from_row
-from consent_proxy.adapters.postgres.tables import EVENT_LOCKS
 from consent_proxy.application.ports.consent import CursorAhead, StoredEvent
 from consent_proxy.application.ports.pages import PageOf
 

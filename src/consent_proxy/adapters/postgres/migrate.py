@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from consent_proxy.adapters.postgres.advisory_locks import MIGRATION_LOCK
 from consent_proxy.adapters.postgres.schema import is_newer
-from consent_proxy.adapters.postgres.tables import MIGRATION_LOCK, PARTITIONED, metadata
+from consent_proxy.adapters.postgres.tables import PARTITIONED, metadata
 
 #: What the service's role may do besides SELECT: change head rows, and nothing in the record.
 _WRITES = {

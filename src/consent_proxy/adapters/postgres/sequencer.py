@@ -12,11 +12,11 @@ from typing import Protocol
 from uuid import UUID
 
 from consent_proxy.adapters.checkpoints import SignedCheckpoint
+from consent_proxy.adapters.postgres.advisory_locks import LOG_LOCK
 from consent_proxy.adapters.postgres.connections import Connection, Database
 from consent_proxy.adapters.postgres.log_rows import LogRow, leaf_of, own_salt, read_news
 from consent_proxy.adapters.postgres.log_tree import Head, read_head, read_nodes
 from consent_proxy.adapters.postgres.salts import SALT_BYTES, make_salts
-from consent_proxy.adapters.postgres.tables import LOG_LOCK
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 from consent_proxy.domain import merkle
 

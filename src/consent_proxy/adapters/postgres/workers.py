@@ -8,9 +8,9 @@ from collections import defaultdict
 from datetime import timedelta
 from uuid import UUID
 
+from consent_proxy.adapters.postgres.advisory_locks import WORKER_LOCKS
 from consent_proxy.adapters.postgres.connections import Database, RawConnection
 from consent_proxy.adapters.postgres.rows import uuid7_floor
-from consent_proxy.adapters.postgres.tables import WORKER_LOCKS
 from consent_proxy.application.ports.platform import Clock
 from consent_proxy.application.ports.transfers import LedgerUnavailable
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from consent_proxy.adapters.postgres.advisory_locks import RULES_LOCK
 from consent_proxy.adapters.postgres.connections import Connection, Row
 from consent_proxy.adapters.postgres.events import ToRecord
 from consent_proxy.adapters.postgres.persons import find_person
@@ -14,7 +15,6 @@ from consent_proxy.adapters.postgres.rows import (
     standing_from_row,
     standing_to_detail,
 )
-from consent_proxy.adapters.postgres.tables import RULES_LOCK
 from consent_proxy.application.ports.consent import IdempotencyKeyReused, LinkToRecord, StoredEvent
 from consent_proxy.domain.categories import Purpose
 from consent_proxy.domain.consent import Standing

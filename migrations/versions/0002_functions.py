@@ -225,7 +225,7 @@ begin
     returning o.transfer_id, o.seq;
 end""",
     )
-    # 4711 is the class of the workers' locks (WORKER_LOCKS in advisory_locks.py): who holds a worker's lock is that worker, or
+    # 4711 is the class of the workers' locks (WORKER_LOCKS): who holds a worker's lock is that worker, or
     # settles for it. What has any outcome is left alone, and so is what is younger than a send window: a worker that
     # lost its lock may be about to send it, and a withdrawal has to see it as open for as long as that may be.
     create_function(

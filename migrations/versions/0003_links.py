@@ -125,7 +125,7 @@ def announce_events() -> None:
     # The event's number is taken before its commit, so a lower one may become visible after a higher one. Whoever adds
     # an event first announces, by a lock that is let go when it has committed or failed, the number that came before
     # its own: a reader of the feed goes no further than the least number announced. Nobody ever waits for these locks.
-    # 4712 is their class (EVENT_LOCKS in advisory_locks.py): it stands in the upper 16 bits, the number in the lower 48.
+    # 4712 is their class (EVENT_LOCKS): it stands in the upper 16 bits, the number in the lower 48.
     create_function(
         "append_consent_event(event jsonb)",
         returns="bigint",

@@ -80,7 +80,7 @@ def create_tables() -> None:
 
 
 def create_append() -> None:
-    # 471100007 is LOG_LOCK of advisory_locks.py: whoever holds it is the sequencer. The leaves, the nodes that they complete
+    # 471100007 is LOG_LOCK: whoever holds it is the sequencer. The leaves, the nodes that they complete
     # and the checkpoint that seals them come together or not at all, and only where the log ends as the caller saw it.
     body = """#variable_conflict use_column
 declare

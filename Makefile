@@ -30,8 +30,8 @@ demo: .venv/.runtime ## walk the whole journey with the official SDKs, at no cos
 run: .venv/.runtime ## serve on 127.0.0.1:8080 with its own Postgres, and a sandbox where no provider key is set
 	@$(IN_DATA_DIR) $(BIN)/consent-proxy serve
 
-test: .venv/.development ## run every test (make test ARGS="-k withdrawn")
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.development ## run every test, two at a time (make test ARGS="-k withdrawn": those, one by one)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses 2 --dist loadfile)
 
 test-tools: ## install exiftool and ffmpeg, which tests ask for a second opinion (as root on Debian; else they skip)
 	@command -v exiftool > /dev/null && command -v ffmpeg > /dev/null \

@@ -80,7 +80,7 @@ def test_every_operation_has_a_name_of_its_own_that_stays(document: dict[str, An
 def test_every_lean_route_is_described_or_not_offered(live: Live, document: dict[str, Any]) -> None:
     """FastAPI describes its own routes; those beside it have to be described by hand."""
     beside = [route.path for route in live.app.routes if isinstance(route, Route)]
-    assert len(beside) > 10
+    assert len(beside) > 5
     for path in set(beside) - {"/openapi.json", "/problems/{slug}"}:
         root = path.partition("{")[0]
         if not any(described.startswith(root) for described in document["paths"]):

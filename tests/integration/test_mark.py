@@ -82,7 +82,7 @@ async def test_a_ledger_that_cannot_be_read_costs_no_more_than_that(
 ) -> None:
     mark = LedgerMark(database, folder=tmp_path)
     async with connected(ledger_database.owner_url) as owner:
-        await owner.execute(f"revoke select on consent_events from {SERVICE}")
+        await owner.execute(f"revoke select on secrets from {SERVICE}")
     looking = asyncio.create_task(mark.keep_looking())
     await until(lambda: asyncio.sleep(0, "could not be read (InsufficientPrivilegeError)" in caplog.text))
     assert not looking.done()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -11,7 +10,7 @@ from consent_proxy.domain.callers import Role, Scope
 from tests.api.documents import a_contract, a_disclosure
 from tests.live import DISCLOSURE, Live, a_person
 
-NOBODY_YET = str(uuid4())
+NOBODY_YET = "01a2b3c4-0000-7000-8000-00000000dead"
 PICTURE = {"prompt": "a boat"}
 
 

@@ -32,7 +32,9 @@ def test_a_profile_makes_the_same_colours_and_says_nothing_else(version: int) ->
     assert int.from_bytes(neutral[:4]) == len(neutral)
 
 
-@pytest.mark.parametrize("nothing", [b"", b"hello", bytes(200), colour_profile()[:100]])
+@pytest.mark.parametrize(
+    "nothing", [b"", b"hello", bytes(200), colour_profile()[:100]], ids=["none", "word", "zeros", "cut"]
+)
 def test_what_is_no_profile_is_left_out(nothing: bytes) -> None:
     assert neutral_profile(nothing) is None
 

@@ -146,7 +146,7 @@ async def test_nothing_is_fetched_for_a_request_that_is_refused_anyway(world: Wo
         ("me.png", Reason.MEDIA_SOURCE_NOT_ALLOWED),
         ("https://elsewhere.test/photo", Reason.MEDIA_SOURCE_NOT_ALLOWED),
         ("https://listed.test/not-there", Reason.MEDIA_SOURCE_NOT_ALLOWED),
-        (str(uuid4()), Reason.MEDIA_NOT_YOURS),
+        ("01a2b3c4-0000-7000-8000-00000000dead", Reason.MEDIA_NOT_YOURS),
         (f"{PUBLIC_URL}/v1/files/{'x' * 32}", Reason.MEDIA_NOT_YOURS),
         ("data:image/png;base64,!!!!", Reason.VALUE_NOT_ALLOWED),
         (data_uri(b"%PDF-1.7"), Reason.MEDIA_TYPE_UNSUPPORTED),

@@ -81,7 +81,7 @@ def test_a_service_starts_without_its_database_and_works_once_it_is_there(
 ) -> None:
     kill_postgres(mortal)
     with serve(database_url=database.service_url, sandbox=sandbox, ready=False) as served, served.backend() as backend:
-        assert wait_for(lambda: "Application startup complete" in served.log, within=40), served.log
+        assert wait_for(lambda: "Uvicorn running on" in served.log, within=40), served.log
         assert backend.http.get("/healthz").status_code == httpx.codes.OK
         assert backend.http.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
         for asked in (

@@ -196,8 +196,8 @@ def test_a_demo_that_is_stopped_leaves_nothing_running(data_dir: Path, moment: s
         assert wait_for(lambda: _has_come(data_dir, moment), within=60, every=0.005)
         process.terminate()
         _, said = process.communicate(timeout=40)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert said == b""
+    # Not that it says nothing: interrupted while it makes an event loop, Python tells what it could not tidy up.
+    assert process.returncode == 128 + signal.SIGTERM, said
     assert _processes_of(data_dir) == []
     assert {path.name for path in data_dir.iterdir()} == {"demo", "told"}
 

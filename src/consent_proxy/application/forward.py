@@ -17,7 +17,8 @@ from consent_proxy.application.ports.transfers import FactsSource, LedgerUnavail
 from consent_proxy.application.refuse import RefusalContext, Refused, refuse
 from consent_proxy.application.resolve_media import resolve_media
 from consent_proxy.domain.categories import Purpose
-from consent_proxy.domain.decide import Facts, TransferRequest, decide
+from consent_proxy.domain.decide import Facts, Permit, TransferRequest, decide
+from consent_proxy.domain.manifests import FieldKind
 from consent_proxy.domain.media import MediaOwner
 from consent_proxy.domain.minimise import MinimisedPayload, media_in, minimise
 from consent_proxy.domain.refusals import Reason, Refusal
@@ -163,7 +164,7 @@ async def _walk_once(
     media = await resolve_media(
         named, owner=owner, provider=provider, salt=facts.salt, room=walk.media, clock=walk.clock
     )
-    pseudonym = walk.digests.pseudonym(decision.subject_ref, recipient=decision.recipient)
+    pseudonym = _pseudonym(decision, walk)
     payload = minimise(
         request.payload, decision.manifest, decision, pseudonym=pseudonym, strict=request.strict, media=media
     )
@@ -184,6 +185,13 @@ async def _walk_once(
         first_transfer_id=first_transfer_id,
     )
     return await _shielded(intent, provider, walk, trail)
+
+
+def _pseudonym(permit: Permit, walk: Walk) -> str | None:
+    """The subject as the recipient knows it, where the model takes such a thing at all."""
+    if FieldKind.PSEUDONYM not in permit.manifest.kinds:
+        return None
+    return walk.digests.pseudonym(permit.subject_ref, recipient=permit.recipient)
 
 
 async def _no(

@@ -188,7 +188,7 @@ def _contract(manifest: Manifest, rules: Rules, *, at: datetime) -> Contract | R
             reason=Reason.CONTRACT_DOES_NOT_COVER,
             detail=f"the contract with '{recipient}' lacks equal protection or allows purposes of its own",
         )
-    missing = manifest.categories(required_only=True) - contract.categories
+    missing = manifest.needed - contract.categories
     if manifest.purpose not in contract.purposes or missing:
         what = (
             f"the purpose '{manifest.purpose}'"

@@ -122,6 +122,14 @@ class Manifest:
     reviewed_by: str = ""
     reviewed_at: date | None = None
     left_out: tuple[str, ...] = ()
+    #: What follows from the fields, and is asked for with every request.
+    kinds: frozenset[FieldKind] = field(init=False, repr=False, compare=False)
+    needed: frozenset[DataCategory] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        kinds = frozenset(place.kind for place in self.places() if place.kind is not None)
+        object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "needed", self.categories(required_only=True))
 
     @property
     def is_reviewed(self) -> bool:

@@ -70,7 +70,7 @@ def media_in(
     Nothing else of a payload may be looked up or fetched, and nothing at all for a request that is refused whatever
     its media are: then this is that refusal.
     """
-    if not any(place.kind is FieldKind.MEDIA for place in manifest.places()):
+    if FieldKind.MEDIA not in manifest.kinds:
         return ()
     whole = _part(_root(manifest), payload, _Terms(categories=permit.categories, pseudonym="", media=None))
     dropped, _ = _counted(whole.dropped)
@@ -112,7 +112,7 @@ def minimise(
         fields_dropped=dropped,
         categories=frozenset(category for _, category in sent),
         dropped_uncounted=uncounted,
-        media=_carried(root, whole.value, found),
+        media=_carried(root, whole.value, found) if found else (),
     )
 
 
@@ -129,7 +129,7 @@ class _Terms:
     media: FoundMedia | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: many are made for each request, and a frozen one costs thrice
 class _Part:
     """What became of one place. ``value`` is ``None`` where nothing of it leaves; ``barred`` are the fields in it that
     are not permitted and that it cannot do without; ``media`` are the texts in it that name media.

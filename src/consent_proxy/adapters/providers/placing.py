@@ -60,6 +60,8 @@ def write_body(
     What is ``uploaded`` stands there by its address, what is ``waiting`` by its neutral name, and the rest is written
     out. The files do not go through the JSON encoder: they take the places of marks that nobody can guess.
     """
+    if not media:
+        return compact_json(body)
     urls = {upload.name: upload.url for upload in uploaded} | {upload.name: upload.name for upload in waiting}
     texts = {secrets.token_hex(_MARK_BYTES): _text(carried.medium, urls.get(carried.name)) for carried in media}
     marked = _with_marks(body, {(*below, *carried.at): mark for carried, mark in zip(media, texts, strict=True)})

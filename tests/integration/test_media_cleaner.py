@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from consent_proxy.adapters.media import cleaning, kinds
+from consent_proxy.adapters.media import cleaning
 from consent_proxy.adapters.media.cleaning import FileMediaCleaner
 from consent_proxy.adapters.media.workshop import Workshop
 from consent_proxy.application.ports.media import MediaStoreUnavailable, MediaTooLarge
@@ -51,10 +51,6 @@ async def test_a_photo_comes_out_clean_and_nothing_is_left_of_how_it_came(
     assert not any(mark in medium.content.at_hand for mark in MARKS)
     assert medium.bytes == len(medium.content.at_hand)
     assert left(tmp_path) == []
-
-
-def test_every_kind_that_can_be_cleaned_is_one_that_a_field_may_take() -> None:
-    assert {kind.value for kind in kinds.MediaKind} == {kind.value for kind in MediaKind}
 
 
 async def test_what_is_large_is_read_piece_by_piece_from_a_file_without_a_name(

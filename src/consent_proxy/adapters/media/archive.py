@@ -18,12 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from consent_proxy.adapters.media.kinds import HEAD_BYTES, MediaFormat, MediaKind, sniff
+from consent_proxy.adapters.media.kinds import HEAD_BYTES, MediaFormat, sniff
 from consent_proxy.adapters.media.pieces import Emit
 from consent_proxy.adapters.media.spans import Source, Span, opened
 from consent_proxy.adapters.media.tags import MediaRefused, TagGroup, not_clean
 from consent_proxy.adapters.media.zip_entries import DATE_1980, Member, read_members, unpacked
 from consent_proxy.domain.free_text import fault_of_text
+from consent_proxy.domain.media import MediaKind
 
 _LONGEST_CAPTION = 16 * 1024
 _VERSION = 20

@@ -16,7 +16,7 @@ from consent_proxy.adapters.media.stripping import MediaRefused, strip_file
 from consent_proxy.adapters.media.workshop import Workshop
 from consent_proxy.application.ports.media import MediaTooLarge
 from consent_proxy.application.ports.transfers import Overloaded
-from consent_proxy.domain.media import AT_HAND_BYTES, CleanMedium, MediaContent, MediaFault, MediaKind, WholeContent
+from consent_proxy.domain.media import AT_HAND_BYTES, CleanMedium, MediaContent, MediaFault, WholeContent
 from consent_proxy.domain.refusals import Reason
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _strip(source: Path, target: Path, *, salt: bytes, digest_before: str) -> Cl
     finally:
         source.unlink(missing_ok=True)
     return CleanMedium(
-        kind=MediaKind(stripped.format.kind.value),
+        kind=stripped.format.kind,
         media_type=stripped.format.media_type,
         extension=stripped.format.extension,
         bytes=stripped.bytes_after,

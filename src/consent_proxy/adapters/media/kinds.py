@@ -2,17 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
+
+from consent_proxy.domain.media import MediaKind
 
 #: Enough of a file's beginning for `sniff` to know it.
 HEAD_BYTES = 4096
-
-
-class MediaKind(StrEnum):
-    PHOTO = "photo"
-    VIDEO = "video"
-    AUDIO = "audio"
-    ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

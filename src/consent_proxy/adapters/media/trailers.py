@@ -1,7 +1,8 @@
 """What stands after the end of a picture: cut off, and named by what it looks like."""
 
-from consent_proxy.adapters.media.kinds import MediaKind, sniff
+from consent_proxy.adapters.media.kinds import sniff
 from consent_proxy.adapters.media.tags import TagGroup
+from consent_proxy.domain.media import MediaKind
 
 
 def trailer_group(rest: memoryview) -> TagGroup:

@@ -180,7 +180,7 @@ def test_the_demo_costs_nothing_and_leaves_nothing_but_pictures(data_dir: Path) 
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param("consent-proxy-demo-*/postgres/staging/*", id="while-the-database-is-made"),
+        pytest.param("consent-proxy-demo-*/postgres/staging/cluster/base/*", id="while-the-database-is-made"),
         pytest.param("consent-proxy-demo-*/postgres/cluster/postmaster.pid", id="while-the-database-starts"),
         pytest.param("consent-proxy-demo-*/admin-key", id="while-the-proxy-starts"),
         pytest.param("told", id="while-the-story-is-told"),
